@@ -1,0 +1,32 @@
+"""From per-problem numbers to results: pass@N with intervals, confidence, tuned baselines, frontier, comparison."""
+
+from passatn.evaluate.atomic import write_atomically
+from passatn.evaluate.compare import PairedDifference, compare_paired, compare_paired_counts, compare_results
+from passatn.evaluate.confidence import ConfidenceHistogram, confidence_histogram
+from passatn.evaluate.frontier import Frontier, frontier
+from passatn.evaluate.pass_at_n import PassAtN, pass_at_n_from_counts, pass_at_n_from_log_p
+from passatn.evaluate.records import ProblemResult, problems_from_arrays
+from passatn.evaluate.results import SCHEMA_VERSION, Results
+from passatn.evaluate.tuning import TunedPassAtN, choose_per_n, tuned_pass_at_n
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ConfidenceHistogram",
+    "Frontier",
+    "PairedDifference",
+    "PassAtN",
+    "ProblemResult",
+    "Results",
+    "TunedPassAtN",
+    "choose_per_n",
+    "compare_paired",
+    "compare_paired_counts",
+    "compare_results",
+    "confidence_histogram",
+    "frontier",
+    "pass_at_n_from_counts",
+    "pass_at_n_from_log_p",
+    "problems_from_arrays",
+    "tuned_pass_at_n",
+    "write_atomically",
+]

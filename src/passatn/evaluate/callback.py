@@ -1,0 +1,121 @@
+"""Exact pass@N on held-out problems while any `transformers` or TRL trainer runs, with early stopping on it.
+
+    trainer.add_callback(PassAtNCallback(trainer, encoded_problems, ns=(1, 16, 256)))
+
+Coverage is computed by teacher forcing, without sampling (paper arXiv 2502.07154, eq. 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.distributed as dist
+from numpy.typing import NDArray
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+
+from passatn.coverage import coverage
+from passatn.sample import score_problems
+from passatn.tasks.encoding import EncodedExample
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Exact scores of the held-out problems at one moment of training; `log_p` is `[problems, temperatures]`."""
+
+    step: int
+    epoch: float
+    log_p: NDArray[np.float64]
+
+
+class PassAtNCallback(TrainerCallback):
+    """Log exact pass@N of held-out problems, and stop once pass@`stop_at_n` no longer improves.
+
+    Args:
+        trainer: the trainer it is added to; metrics go to its log as `{prefix}_pass@N` (fractions, not %).
+        problems: for each problem the encodings of its accepted answers (`passatn.tasks.encode_answers`).
+        ns: the numbers of samples N to report.
+        every: "epoch", "evaluate" (with the trainer's own evaluation, so that `metric_for_best_model` can name
+            these metrics), or a number of steps.
+        temperatures: sampling temperatures that are scored; the first one is logged.
+        stop_at_n: end training when pass@N at this N has not improved for `patience` evaluations in a row.
+        prefix: of the metric names; "eval" lets `load_best_model_at_end` find them.
+
+    Attributes:
+        history: one `Evaluation` per evaluation, in order. It is not part of checkpoints: a resumed run starts anew.
+        best: the evaluation with the highest pass@`stop_at_n`, when that is set.
+
+    Raises:
+        ValueError: `stop_at_n` is not one of `ns`, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        problems: Sequence[Sequence[EncodedExample]],
+        *,
+        ns: Sequence[int] = (1, 16, 256),
+        every: str | int = "epoch",
+        temperatures: Sequence[float] = (1.0,),
+        stop_at_n: int | None = None,
+        patience: int = 1,
+        prefix: str = "eval",
+    ) -> None:
+        if every not in ("epoch", "evaluate") and not (isinstance(every, int) and every > 0):
+            raise ValueError(f"every must be 'epoch', 'evaluate' or a positive number of steps, got {every!r}")
+        if stop_at_n is not None and stop_at_n not in ns:
+            raise ValueError(f"stop_at_n={stop_at_n} is not among ns={tuple(ns)}")
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        self.trainer, self.problems, self.ns, self.every = trainer, problems, tuple(ns), every
+        self.temperatures, self.stop_at_n, self.patience, self.prefix = temperatures, stop_at_n, patience, prefix
+        self.history: list[Evaluation] = []
+        self.best: Evaluation | None = None
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if isinstance(self.every, int) and state.global_step % self.every == 0:
+            self._evaluate(state, control)
+
+    def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.every == "epoch":
+            self._evaluate(state, control)
+
+    def on_evaluate(
+        self, args: Any, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **kwargs: Any
+    ) -> None:
+        if self.every == "evaluate":
+            metrics.update(self._evaluate(state, control))
+
+    def _evaluate(self, state: TrainerState, control: TrainerControl) -> dict[str, float]:
+        log_p = self._score()
+        evaluation = Evaluation(state.global_step, float(state.epoch or 0.0), log_p)
+        self.history.append(evaluation)
+        values = {n: float(coverage(log_p[:, 0], n).mean()) for n in self.ns}
+        metrics = {f"{self.prefix}_pass@{n}": value for n, value in values.items()}
+        self.trainer.log(dict(metrics))
+        if self.stop_at_n is not None:
+            self._stop_when_over(evaluation, control)
+        return metrics
+
+    def _stop_when_over(self, evaluation: Evaluation, control: TrainerControl) -> None:
+        scores = [float(coverage(past.log_p[:, 0], self.stop_at_n).mean()) for past in self.history]
+        best = int(np.argmax(scores))
+        self.best = self.history[best]
+        if len(scores) - 1 - best >= self.patience:
+            control.should_training_stop = True
+
+    def _score(self) -> NDArray[np.float64]:
+        """Scores of all problems; processes share the work unless the model itself is spread over them."""
+        model, accelerator = self.trainer.model, self.trainer.accelerator
+        spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
+        if accelerator.num_processes == 1 or spread:
+            return score_problems(model, self.problems, temperatures=self.temperatures)
+        mine = self.problems[accelerator.process_index :: accelerator.num_processes]
+        parts: list[Any] = [None] * accelerator.num_processes
+        scored = score_problems(model, mine, temperatures=self.temperatures) if mine else None
+        dist.all_gather_object(parts, scored)
+        log_p = np.empty((len(self.problems), len(self.temperatures)))
+        for rank, part in enumerate(parts):
+            if part is not None:
+                log_p[rank :: accelerator.num_processes] = part
+        return log_p

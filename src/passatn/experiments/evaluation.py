@@ -1,0 +1,118 @@
+"""`passatn evaluate` and `passatn score`: a model and a file of problems in, exact pass@N out.
+
+passatn evaluate --model runs/ce/model --data test.jsonl --output eval/ce
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from passatn.evaluate import Results, problems_from_arrays
+from passatn.experiments.problems import EncodedProblems
+from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
+from passatn.tasks import extract_answer, get_template
+
+Say = Callable[[str], None]
+
+
+def score(model: PreTrainedModel, problems: EncodedProblems) -> list[dict[str, Any]]:
+    """One record per problem: log p of every accepted answer with its end of sequence, and of all together (nats)."""
+    flat = [example for answers in problems.answers for example in answers]
+    log_p = iter(score_completions(model, flat, progress=True)[:, 0].tolist())
+    records = []
+    for problem, answers in zip(problems.problems, problems.answers, strict=True):
+        scores = [next(log_p) for _ in answers]
+        total = float(np.logaddexp.reduce(scores)) if scores else -math.inf
+        records.append(
+            {
+                "id": problem.id,
+                "log_p": total,
+                "answers": [
+                    {"log_p": value, "num_tokens": len(example.completion_ids)}
+                    for value, example in zip(scores, answers, strict=True)
+                ],
+            }
+        )
+    return records
+
+
+def evaluate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    problems: EncodedProblems,
+    *,
+    run: dict[str, Any],
+    template: str,
+    ns: Sequence[int],
+    num_samples: int = 0,
+    temperature: float = 1.0,
+    seed: int = 0,
+    max_new_tokens: int | None = None,
+) -> Results:
+    """Exact pass@N, greedy confidence and, if asked for, pass@N from samples of the same problems.
+
+    Args:
+        run: description that goes into results.json; needs `name`.
+        num_samples: samples per problem, checked by exact match with the accepted answers (0: none).
+        temperature: of the samples and of the exact scores.
+        max_new_tokens: longest completion (None: twice the longest accepted answer).
+    """
+    longest = max(len(example.completion_ids) for answers in problems.answers for example in answers)
+    limit = 2 * longest if max_new_tokens is None else max_new_tokens
+    log_p = score_problems(model, problems.answers, temperatures=(temperature,), progress=True)[:, 0]
+    engine = HFEngine(model, tokenizer)
+    requests = [
+        SampleRequest(problem.id, answers[0].prompt_ids)
+        for problem, answers in zip(problems.problems, problems.answers, strict=True)
+    ]
+    greedy = engine.greedy(requests, limit, progress=True)
+    columns: dict[str, Any] = {
+        "log_p": log_p,
+        "is_exact": False,
+        "greedy_log_p": np.array([completion.log_prob for completion in greedy]),
+        "greedy_correct": [
+            _is_correct(completion, problem.answers, template)
+            for completion, problem in zip(greedy, problems.problems, strict=True)
+        ],
+    }
+    if num_samples:
+        parameters = SamplingParams(n=num_samples, temperature=temperature, max_new_tokens=limit, seed=seed)
+        columns |= _count(engine.sample(requests, parameters, progress=True), problems, template, num_samples)
+    metadata = [
+        {key: value for key, value in problem.metadata.items() if key in ("level", "subject")}
+        for problem in problems.problems
+    ]
+    ids = [problem.id for problem in problems.problems]
+    description = run | {"template": template, "temperature": temperature, "seed": seed, "max_new_tokens": limit}
+    return Results.from_problems(description, problems_from_arrays(ids, metadata=metadata, **columns), ns=ns)
+
+
+def _count(
+    completions: Sequence[Completion],
+    problems: EncodedProblems,
+    template: str,
+    num_samples: int,
+) -> dict[str, Any]:
+    """Counts per problem of samples, correct ones and truncated ones."""
+    accepted = {problem.id: problem.answers for problem in problems.problems}
+    correct = dict.fromkeys(accepted, 0)
+    truncated = dict.fromkeys(accepted, 0)
+    for completion in completions:
+        truncated[completion.problem_id] += not completion.finished
+        correct[completion.problem_id] += _is_correct(completion, accepted[completion.problem_id], template)
+    return {
+        "num_samples": num_samples,
+        "num_correct": list(correct.values()),
+        "num_truncated": list(truncated.values()),
+    }
+
+
+def _is_correct(completion: Completion, accepted: Sequence[str], template: str) -> bool:
+    """Exact match of the stated answer; a completion that did not end is never correct."""
+    if not completion.finished:
+        return False
+    answer = extract_answer(get_template(template), completion.text)
+    return answer is not None and answer in {text.strip() for text in accepted}

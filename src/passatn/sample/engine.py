@@ -1,0 +1,110 @@
+"""What a sampling engine is: requests and parameters in, completions out, in a fixed order.
+
+An engine draws independent completions of prompts and scores given ones. Whatever produces the tokens, the same
+contract holds: log-probabilities are natural, of the sampled token ids with the end-of-sequence token, under the model
+itself (temperature 1, nothing truncated), so that they compare with exact scores whatever the sampling parameters were.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from passatn.tasks.encoding import EncodedExample
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """One prompt to be completed; `problem_id` is unique among the requests of a call and enters the random numbers."""
+
+    problem_id: str
+    prompt_ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.prompt_ids:
+            raise ValueError(f"problem {self.problem_id!r}: the prompt has no tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingParams:
+    """How completions are drawn. Temperature is applied first, then top-k, then top-p, as in transformers.
+
+    Raises:
+        ValueError: a value outside its range, named in the message.
+    """
+
+    n: int
+    """Samples per prompt, at least 1; at temperature 0 exactly 1."""
+    max_new_tokens: int
+    """Largest number of sampled tokens, the end-of-sequence token included."""
+    seed: int
+    """Sample k of a problem depends on the seed, the problem's id and k alone."""
+    temperature: float = 1.0
+    """0 takes the most probable token at every step."""
+    top_p: float = 1.0
+    """Keep the smallest set of most probable tokens with at least this probability; 1 keeps all."""
+    top_k: int = 0
+    """Keep this many most probable tokens; 0 keeps all."""
+    first_index: int = 0
+    """Index of the first sample: n samples from first_index = m continue a run of m samples."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("n", 1), ("max_new_tokens", 1), ("top_k", 0), ("first_index", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be finite and not negative, got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if self.temperature == 0 and self.n > 1:
+            raise ValueError(f"at temperature 0 all samples are equal: n must be 1, got {self.n}")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled completion of one problem."""
+
+    problem_id: str
+    index: int
+    """Which sample of its problem this is, counted from 0 over the whole run."""
+    token_ids: tuple[int, ...]
+    """The sampled tokens; the last one ends the sequence unless the completion was truncated."""
+    text: str
+    """The tokens decoded, special ones too, without the one that ends the sequence."""
+    log_prob: float
+    """Log-probability of `token_ids` given the prompt, in nats, at temperature 1 and without top-k or top-p."""
+    num_tokens: int
+    """Length of `token_ids`."""
+    finished: bool
+    """False if `max_new_tokens` was reached first; `log_prob` is then that of a prefix."""
+
+
+class Engine(Protocol):
+    """Anything that can complete prompts and score completions."""
+
+    def sample(
+        self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
+    ) -> list[Completion]:
+        """`params.n` completions of each prompt, ordered as the requests are and then by index.
+
+        Raises:
+            ValueError: two requests have the same problem id.
+        """
+
+    def score(
+        self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
+    ) -> np.ndarray:
+        """Log-probabilities float64 `[num_examples, num_temperatures]`, as `score_completions` defines them."""
+
+    def close(self) -> None:
+        """Release the engine's memory and processes; it cannot be used afterwards."""
+
+
+def check_unique_ids(requests: Sequence[SampleRequest]) -> None:
+    """Two requests with one id would get the same random numbers, so their samples would not be independent."""
+    seen: set[str] = set()
+    for request in requests:
+        if request.problem_id in seen:
+            raise ValueError(f"problem id {request.problem_id!r} occurs twice: its samples would not be independent")
+        seen.add(request.problem_id)

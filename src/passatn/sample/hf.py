@@ -1,0 +1,188 @@
+"""Sampling with transformers' own `generate`: the engine that works wherever the model does.
+
+Each sample is reproducible by itself (see `draw`): batching, the number of samples and interruptions do not change it.
+The model's generation_config (the temperature or repetition penalty that instruct models carry) is ignored: what is
+sampled is the model's distribution, shaped by `SamplingParams` and nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedTokenizerBase
+
+from passatn.sample.draw import SampleTokens, uniforms_of_rows
+from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_unique_ids
+from passatn.sample.memory import ModelCost, parameter_device, run_in_batches, usable_bytes
+from passatn.sample.modes import inference
+from passatn.sample.progress import progress_bar
+from passatn.sample.score import score_completions
+from passatn.tasks.encoding import EncodedExample
+
+# One row of a batch: the request and the index of the sample.
+_Row = tuple[SampleRequest, int]
+
+
+class HFEngine:
+    """Samples from a causal language model of transformers (bare, or with PEFT adapters) in this process.
+
+    A completion ends at the tokenizer's end-of-sequence token, the one that exact scoring counts. Further tokens that
+    should end it, such as an instruct model's end of turn, are named in `extra_stop_ids`.
+
+    Args:
+        model: On any device, in any mode; used as it is at each call, so weights that change in between take effect.
+        tokenizer: Supplies the end-of-sequence token and decodes completions.
+        extra_stop_ids: Token ids that end a completion beside the tokenizer's.
+        max_batch_size: Most sequences generated at once; fewer if the free memory asks for it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        extra_stop_ids: Sequence[int] = (),
+        max_batch_size: int = 1024,
+    ) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token")
+        if max_batch_size < 1:
+            raise ValueError(f"max_batch_size must be at least 1, got {max_batch_size}")
+        self._model = model
+        self._tokenizer = tokenizer
+        self._stop_ids = list(dict.fromkeys([int(tokenizer.eos_token_id), *extra_stop_ids]))
+        self._max_batch_size = max_batch_size
+
+    def sample(
+        self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
+    ) -> list[Completion]:
+        """`params.n` completions of each prompt, ordered as the requests are and then by index.
+
+        Raises:
+            ValueError: two requests have the same problem id, or the model's logits are NaN.
+            RuntimeError: a single sequence does not fit into memory.
+        """
+        check_unique_ids(requests)
+        indices = range(params.first_index, params.first_index + params.n)
+        by_length = sorted(requests, key=lambda request: len(request.prompt_ids), reverse=True)
+        rows = [(request, index) for request in by_length for index in indices]
+        batches = self._plan_batches(rows, params.max_new_tokens)
+        done: dict[tuple[str, int], Completion] = {}
+        with self._ready(), progress_bar("sampling", len(rows), show=progress) as advance:
+            for batch, completions in run_in_batches(batches, self._runner(params)):
+                done.update(((completion.problem_id, completion.index), completion) for completion in completions)
+                advance(len(batch))
+        return [done[request.problem_id, index] for request in requests for index in indices]
+
+    def greedy(
+        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
+    ) -> list[Completion]:
+        """The completion made of the most probable tokens, for each prompt.
+
+        exp(log_prob) is the greedy confidence p(y_greedy | x) of arXiv 2502.07154, section 4.3.
+        """
+        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
+        return self.sample(requests, params, progress=progress)
+
+    def score(
+        self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
+    ) -> np.ndarray:
+        """See `score_completions`."""
+        return score_completions(self._model, examples, temperatures=temperatures, progress=progress)
+
+    def close(self) -> None:
+        """Drop the reference to the model."""
+        self._model = None
+
+    def _ready(self) -> Any:
+        return _clean_generation(self._model)
+
+    def _plan_batches(self, rows: list[_Row], max_new_tokens: int) -> Iterator[list[_Row]]:
+        """Consecutive rows, the longest prompts first, as many at once as fit into memory."""
+        cost, usable = ModelCost.of(self._model), usable_bytes(parameter_device(self._model))
+        start = 0
+        while start < len(rows):
+            per_row = cost.generation(len(rows[start][0].prompt_ids), max_new_tokens)
+            size = max(1, min(self._max_batch_size, usable // per_row))
+            yield rows[start : start + size]
+            start += size
+
+    def _runner(self, params: SamplingParams) -> Callable[[list[_Row]], list[Completion]]:
+        config = GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            max_new_tokens=params.max_new_tokens,
+            eos_token_id=self._stop_ids,
+            pad_token_id=self._stop_ids[0],
+        )
+        return lambda rows: self._generate(rows, params, config)
+
+    def _generate(self, rows: list[_Row], params: SamplingParams, config: GenerationConfig) -> list[Completion]:
+        device = parameter_device(self._model)
+        input_ids, attention_mask = (torch.from_numpy(a).to(device) for a in _pad([r.prompt_ids for r, _ in rows]))
+        uniforms = None
+        if params.temperature > 0:
+            named = [(request.problem_id, index) for request, index in rows]
+            uniforms = uniforms_of_rows(named, params.seed, params.max_new_tokens, device)
+        sampler = SampleTokens(uniforms, params.temperature, params.top_k, params.top_p)
+        sequences = self._model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([sampler]),
+        )
+        tokens = sequences[:, input_ids.shape[1] :].cpu().numpy()
+        log_p = torch.stack(sampler.log_p, dim=1)[:, : tokens.shape[1]].cpu().double().numpy()
+        return self._completions(rows, tokens, log_p)
+
+    def _completions(self, rows: list[_Row], tokens: np.ndarray, log_p: np.ndarray) -> list[Completion]:
+        """From the generated tokens and their log-probabilities, `[batch, steps]`, cut after the first stop token."""
+        stops = np.isin(tokens, self._stop_ids)
+        finished = np.asarray(stops.any(axis=1))
+        lengths = np.where(finished, stops.argmax(axis=1) + 1, tokens.shape[1])
+        totals = np.where(np.arange(tokens.shape[1]) < lengths[:, None], log_p, 0.0).sum(axis=1)
+        if np.isnan(totals).any():
+            problem_id = rows[int(np.isnan(totals).argmax())][0].problem_id
+            raise ValueError(f"problem {problem_id!r}: the model's logits are NaN")
+        kept = [ids[:length].tolist() for ids, length in zip(tokens, lengths, strict=True)]
+        texts = self._tokenizer.batch_decode(
+            [ids[:-1] if ended else ids for ids, ended in zip(kept, finished, strict=True)],
+            clean_up_tokenization_spaces=False,
+        )
+        return [
+            Completion(request.problem_id, index, tuple(ids), text, float(total), len(ids), bool(ended))
+            for (request, index), ids, text, total, ended in zip(rows, kept, texts, totals, finished, strict=True)
+        ]
+
+
+def _pad(prompts: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids and attention mask `[batch, longest]`, padded on the left."""
+    width = max(len(prompt) for prompt in prompts)
+    input_ids = np.zeros((len(prompts), width), dtype=np.int64)
+    attention_mask = np.zeros((len(prompts), width), dtype=np.int64)
+    for row, prompt in enumerate(prompts):
+        input_ids[row, width - len(prompt) :] = prompt
+        attention_mask[row, width - len(prompt) :] = 1
+    return input_ids, attention_mask
+
+
+@contextmanager
+def _clean_generation(model: Any) -> Iterator[None]:
+    """Inference mode, with no generation defaults of the model's own.
+
+    `generate` fills whatever its generation_config leaves open from the model's, so an explicit one does not suffice.
+    """
+    owners = [model, *([model.get_base_model()] if hasattr(model, "get_base_model") else [])]
+    owners = [owner for owner in owners if hasattr(owner, "generation_config")]
+    saved = [owner.generation_config for owner in owners]
+    for owner in owners:
+        owner.generation_config = GenerationConfig()
+    try:
+        with inference(model):
+            yield
+    finally:
+        for owner, config in zip(owners, saved, strict=True):
+            owner.generation_config = config

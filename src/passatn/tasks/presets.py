@@ -1,0 +1,119 @@
+r"""Known data sets: how a row of MATH, GSM8K or AIME, in each layout it is found in, becomes a problem's record.
+
+    preset   default on the Hub                  layouts
+    math     nlile/hendrycks-MATH-benchmark      problem, answer, solution, subject, level, unique_id (also MATH-500);
+                                                 the original: problem, solution, type, level "Level 5"
+    gsm8k    openai/gsm8k:main                   question, answer with "#### 72" at its end; or with the steps in
+                                                 `solution` and the number in `answer`
+    aime     HuggingFaceH4/aime_2024             problem, answer, solution (any capitals), answers as 25 or 025
+
+The default of `math` has the splits train (12,000) and test (500, the problems of HuggingFaceH4/MATH-500).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from passatn.tasks.problem import ProblemError
+from passatn.tasks.prompts import balanced_end
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A data set by name: `hub_id` is loaded when no file is given, `to_record` converts one of its rows."""
+
+    name: str
+    hub_id: str
+    to_record: Callable[[Row], dict[str, Any]]
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name; ProblemError lists the names there are."""
+    if name not in PRESETS:
+        raise ProblemError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last \boxed{…} (or \fbox{…}) in `text` whose braces balance, None if there is none.
+
+    Braces that LaTeX prints, \{ and \}, do not count; \boxed 2 without braces, which MATH has twice, gives 2.
+    """
+    for match in reversed(list(re.finditer(r"\\(?:boxed|fbox)(\s*\{|\s+(?=[^\s{]))", text))):
+        rest = text[match.end() :]
+        if not match[0].endswith("{"):
+            return re.split(r"[\s$]", rest)[0].rstrip(".,")
+        if (end := balanced_end(rest)) >= 0:
+            return rest[:end].strip()
+    return None
+
+
+def _math_record(row: Row) -> dict[str, Any]:
+    answer = row.get("answer")
+    if answer is None and isinstance(row.get("solution"), str):
+        answer = last_boxed(row["solution"])
+        if answer is None:
+            raise ProblemError("no `answer`, and no \\boxed{…} in `solution` to take it from")
+    metadata = {"level": _level(row.get("level")), "subject": row.get("subject", row.get("type"))}
+    return {
+        "id": row.get("unique_id", row.get("id")),
+        "prompt": _required(row, "problem"),
+        "answer": answer,
+        "reasoning": row.get("solution"),
+        "metadata": metadata,
+    }
+
+
+def _gsm8k_record(row: Row) -> dict[str, Any]:
+    answer, solution = _required(row, "answer"), row.get("solution")
+    marked = next((text for text in (answer, solution) if isinstance(text, str) and "####" in text), None)
+    if marked is not None:
+        steps, _, final = marked.rpartition("####")
+        solution, answer = steps.strip(), final if marked is answer else answer
+    return {
+        "id": row.get("id"),
+        "prompt": _required(row, "question"),
+        "answer": answer.replace(",", "") if isinstance(answer, str) else answer,
+        "reasoning": solution,
+    }
+
+
+def _aime_record(row: Row) -> dict[str, Any]:
+    row = {str(key).lower(): value for key, value in row.items()}
+    answer = str(_required(row, "answer")).strip()
+    metadata = {key: row[key] for key in ("url", "year") if row.get(key) is not None}
+    return {
+        "id": row.get("id"),
+        "prompt": _required(row, "problem"),
+        "answer": str(int(answer)) if answer.isdecimal() else answer,
+        "reasoning": row.get("solution"),
+        "metadata": metadata,
+    }
+
+
+def _level(value: Any) -> int | None:
+    """5, "5" and "Level 5" as 5; null and the original's "Level ?" as None."""
+    digits = re.search(r"\d+", str(value))
+    return int(digits[0]) if digits else None
+
+
+def _required(row: Row, column: str) -> Any:
+    if row.get(column) is None:
+        raise ProblemError(f"the column {column!r} is missing (columns found: {', '.join(map(str, row)) or 'none'})")
+    return row[column]
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            Preset("math", "nlile/hendrycks-MATH-benchmark", _math_record),
+            Preset("gsm8k", "openai/gsm8k:main", _gsm8k_record),
+            Preset("aime", "HuggingFaceH4/aime_2024", _aime_record),
+        )
+    }
+)

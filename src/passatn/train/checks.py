@@ -1,0 +1,62 @@
+"""What cannot be combined with a coverage objective, said before any work is done."""
+
+from typing import Any
+
+from datasets import IterableDataset
+from transformers import ProcessorMixin
+
+from passatn.train.config import CoverageConfig
+
+
+def check_combination(
+    args: CoverageConfig, *, train_dataset: Any, compute_loss_func: Any = None, processing_class: Any = None
+) -> None:
+    """Raise ValueError naming the setting that a coverage objective cannot honour.
+
+    The probability of a whole completion has to be visible in one forward pass of one process; everything refused
+    here either changes the loss behind the trainer's back or splits a completion.
+    """
+    if args.is_plain_sft:
+        return
+    reasons = {
+        "loss_type='dft'": args.loss_type == "dft",
+        "label_smoothing_factor > 0": args.label_smoothing_factor > 0,
+        "compute_loss_func": compute_loss_func is not None,
+        "a vision model or dataset": _is_vision(train_dataset, processing_class),
+        "sequence, context or tensor parallelism": _splits_sequences(args),
+        "packing_strategy='wrapped' or 'bfd_split' (they cut completions apart; use 'bfd')": bool(
+            args.packing and args.packing_strategy != "bfd"
+        ),
+        "confidence='proof' with packing or padding_free": bool(
+            args.confidence == "proof" and (args.packing or args.padding_free)
+        ),
+    }
+    if args.replaces_examples:
+        reasons |= {
+            "streaming data (IterableDataset) with min_confidence_weight > 0": isinstance(
+                train_dataset, IterableDataset
+            ),
+            "packing with min_confidence_weight > 0": bool(args.packing),
+            "padding_free with min_confidence_weight > 0": bool(args.padding_free),
+            "auto_find_batch_size with min_confidence_weight > 0": bool(args.auto_find_batch_size),
+            f"train_sampling_strategy={args.train_sampling_strategy!r} with min_confidence_weight > 0": (
+                args.train_sampling_strategy not in ("random", "sequential")
+            ),
+            "loss_normalization='token' under DeepSpeed with min_confidence_weight > 0": bool(
+                args.deepspeed and args.loss_normalization == "token"
+            ),
+        }
+    for reason, applies in reasons.items():
+        if applies:
+            remedy = "" if "min_confidence_weight" not in reason else "; set min_confidence_weight=0 to weight only"
+            raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with {reason}{remedy}")
+
+
+def _is_vision(train_dataset: Any, processing_class: Any) -> bool:
+    columns = getattr(train_dataset, "column_names", None) or []
+    return isinstance(processing_class, ProcessorMixin) or "image" in columns or "images" in columns
+
+
+def _splits_sequences(args: CoverageConfig) -> bool:
+    config = args.parallelism_config
+    return config is not None and bool(config.sp_enabled or config.cp_enabled or config.tp_enabled)

@@ -1,0 +1,57 @@
+"""Rows that share a `group_id` as one example: the steps of a proof, for whole-proof DCO (paper section 5.3)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+GROUP_COLUMN = "group_id"
+
+
+def group_rows(dataset: Dataset) -> Dataset:
+    """Collapse tokenised rows into one row per `group_id`, in order of first appearance.
+
+    Args:
+        dataset: columns `input_ids`, `labels` and `group_id`.
+
+    Returns:
+        A dataset whose `input_ids` and `labels` are lists of rows, one list per group.
+
+    Raises:
+        ValueError: there is no `group_id` column, or a row has none.
+    """
+    if GROUP_COLUMN not in dataset.column_names:
+        raise ValueError(f"confidence='proof' needs a column {GROUP_COLUMN!r}; the dataset has {dataset.column_names}")
+    groups: dict[Any, tuple[list[list[int]], list[list[int]]]] = {}
+    for row, example in enumerate(dataset.select_columns([GROUP_COLUMN, "input_ids", "labels"])):
+        if example[GROUP_COLUMN] is None:
+            raise ValueError(f"row {row} has no {GROUP_COLUMN}")
+        input_ids, labels = groups.setdefault(example[GROUP_COLUMN], ([], []))
+        input_ids.append(example["input_ids"])
+        labels.append(example["labels"])
+    return Dataset.from_dict(
+        {
+            GROUP_COLUMN: list(groups),
+            "input_ids": [input_ids for input_ids, _ in groups.values()],
+            "labels": [labels for _, labels in groups.values()],
+        }
+    )
+
+
+class GroupCollator:
+    """Collate groups by flattening them into rows; `group_sizes` `[groups]` says how many rows each has.
+
+    `group_sizes` comes first in the batch, so that whoever reads the batch size off the first tensor counts groups.
+    """
+
+    def __init__(self, collate_rows: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+        self.collate_rows = collate_rows
+
+    def __call__(self, groups: list[dict[str, Any]]) -> dict[str, Any]:
+        rows = [
+            {"input_ids": input_ids, "labels": labels}
+            for group in groups
+            for input_ids, labels in zip(group["input_ids"], group["labels"], strict=True)
+        ]
+        return {"group_sizes": torch.tensor([len(group["input_ids"]) for group in groups]), **self.collate_rows(rows)}

@@ -1,0 +1,39 @@
+"""log p of each example from per-token log-probabilities: ℓ = Σ_t log p(y_t | x, y_<t), in nats."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Sum token log-probabilities over each example of a micro-batch.
+
+    Args:
+        token_log_probs: `[rows, length − 1]`, zero where `label_mask` is False.
+        label_mask: `[rows, length − 1]` bool, True on completion tokens.
+        inputs: the collated batch. `seq_idx` `[1, length]` marks the examples of a padding-free batch and
+            `group_sizes` `[groups]` the number of rows of each group (whole-proof confidence).
+
+    Returns:
+        `(log_p, num_tokens)`, each `[examples]`; log_p in float64 (float32 on devices without it), at most 0, with
+        gradient 1 with respect to every completion token.
+    """
+    dtype = torch.float32 if token_log_probs.device.type == "mps" else torch.float64
+    tokens = token_log_probs.to(dtype)
+    if "seq_idx" in inputs:
+        index = inputs["seq_idx"][0, 1:].long()
+        log_p = _sum_by(tokens[0], index, int(index.max()) + 1)
+        num_tokens = _sum_by(label_mask[0].long(), index, int(index.max()) + 1)
+    else:
+        log_p, num_tokens = tokens.sum(-1), label_mask.sum(-1)
+    if "group_sizes" in inputs:
+        sizes = inputs["group_sizes"]
+        index = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+        log_p, num_tokens = _sum_by(log_p, index, len(sizes)), _sum_by(num_tokens, index, len(sizes))
+    # Rounding in a log-softmax can exceed log 1 = 0 by an ulp; a shift keeps the gradient, a clamp would drop it.
+    return log_p - log_p.detach().clamp(min=0), num_tokens
+
+
+def _sum_by(values: Tensor, index: Tensor, size: int) -> Tensor:
+    return values.new_zeros(size).index_add(0, index, values)

@@ -1,0 +1,338 @@
+"""CoverageTrainer: TRL's SFTTrainer with the loss −log(1 − (1 − p)^N) and replacement of learnt examples.
+
+    from passatn.train import CoverageConfig, CoverageTrainer
+    CoverageTrainer(model, args=CoverageConfig(n_passes=256), train_dataset=dataset).train()
+
+Source: Direct Coverage Optimization, arXiv 2502.07154, equations 3 and 4, section 5.1 and appendix B.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from datasets import Dataset, IterableDataset
+from torch import Tensor, nn
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTTrainer
+
+from passatn.coverage import confidence_weight, log_coverage
+from passatn.train.checkpoint import AtomicCheckpointMixin, read_coverage_state
+from passatn.train.checks import check_combination
+from passatn.train.config import CoverageConfig
+from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows
+from passatn.train.likelihood import example_log_probs
+from passatn.train.metrics import step_metrics
+from passatn.train.prepare import check_examples, logger
+from passatn.train.replacement import ReplacementStep
+from passatn.train.stream import CandidateStream
+
+
+class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
+    """Drop-in for `trl.SFTTrainer` that optimises pass@N instead of pass@1.
+
+    Takes the arguments of `SFTTrainer`, with a `CoverageConfig` as `args`. `n_passes=1` with
+    `loss_normalization="token"` is SFTTrainer itself, to the bit.
+
+    Attributes:
+        ended_early: why training ended before its last scheduled step; None if it did not.
+
+    Raises:
+        TypeError: `args` is not a CoverageConfig.
+        ValueError: the configuration cannot be combined with the objective, or an example would be truncated or
+            merged across the prompt/completion border.
+    """
+
+    args: CoverageConfig
+    model: Any
+    loss_is_scaled_for_ga: Any = None
+    _tag_names = ["trl", "sft", "passatn"]  # noqa: RUF012 (TRL's own class attribute)
+
+    def __init__(
+        self,
+        model: Any,
+        args: CoverageConfig | None = None,
+        data_collator: Any = None,
+        train_dataset: Dataset | IterableDataset | None = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        compute_loss_func: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        args = CoverageConfig("coverage-sft") if args is None else args
+        if not isinstance(args, CoverageConfig):
+            raise TypeError(f"args must be a passatn.train.CoverageConfig, got {type(args).__name__}")
+        check_combination(
+            args, train_dataset=train_dataset, compute_loss_func=compute_loss_func, processing_class=processing_class
+        )
+        self.ended_early: str | None = None
+        self._stream: CandidateStream | None = None
+        self._replacement: ReplacementStep | None = None
+        self._examples_seen = 0
+        self._start_step(num_micro_batches=1, divisor=1.0)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            compute_loss_func=compute_loss_func,
+            **kwargs,
+        )
+        if args.confidence == "proof":
+            self.data_collator = GroupCollator(self.data_collator)
+            self._signature_columns = None
+        if not args.is_plain_sft:
+            # compute_loss divides by the whole step's examples or tokens, so Trainer must not divide again.
+            self.loss_is_scaled_for_ga = True
+        if args.replaces_examples:
+            self._candidates = self._remove_unused_columns(self.train_dataset, description="training")
+
+    # ---- data ----
+
+    def _prepare_dataset(
+        self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, dataset_name: str
+    ) -> Any:
+        if args.is_plain_sft:
+            dataset = super()._prepare_dataset(dataset, processing_class, args, packing, formatting_func, dataset_name)
+            return group_rows(dataset) if args.confidence == "proof" else dataset
+        max_length, args.max_length = args.max_length, None  # over-long examples are an error below, not truncated
+        try:
+            dataset = super()._prepare_dataset(dataset, processing_class, args, False, formatting_func, dataset_name)
+        finally:
+            args.max_length = max_length
+        dataset = check_examples(
+            dataset,
+            self._tokenizer,
+            max_length=max_length,
+            chat_template=self.chat_template,
+            skip_bad=args.skip_bad_examples,
+            num_proc=args.dataset_num_proc,
+            name=dataset_name,
+        )
+        if args.confidence == "proof":
+            return group_rows(dataset)
+        if packing:
+            return super()._prepare_dataset(dataset, processing_class, args, True, None, dataset_name)
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        assert self._signature_columns is not None
+        if GROUP_COLUMN not in self._signature_columns and self.args.confidence == "proof":
+            self._signature_columns = [*self._signature_columns, GROUP_COLUMN]
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The step's micro-batches: from the data loader, or from the candidate stream under replacement."""
+        if self._stream is None:
+            batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        else:
+            world_size, size = self.accelerator.num_processes, self.args.train_batch_size
+            self._replacement = ReplacementStep(self._stream, num_batches * size * world_size, world_size, size)
+            batches = [self._collate(indices) for indices in self._replacement.draw_first_rounds(num_batches)]
+            num_items = self._get_num_items_in_batch(batches, device)
+        count = _count_examples if self.args.loss_normalization == "sequence" else _count_tokens
+        divisor = self.accelerator.gather(torch.tensor([sum(map(count, batches))], device=device)).sum().item()
+        self._start_step(len(batches), max(divisor, 1))
+        return batches, num_items
+
+    def _collate(self, indices: list[int]) -> dict[str, Any]:
+        """This process's slice of a round of candidates, collated."""
+        size = len(indices) // self.accelerator.num_processes
+        mine = indices[self.accelerator.process_index * size :][:size]
+        return self.data_collator([self._candidates[index] for index in mine])
+
+    # ---- loss ----
+
+    def _start_step(self, num_micro_batches: int, divisor: float) -> None:
+        """Forget the last optimizer step. `divisor` is what this step's loss is divided by, over all processes."""
+        self._micro_batches_left = num_micro_batches
+        self._divisor = divisor
+        self._accepted_tokens = 0
+        self._weighed: list[Tensor] = []
+        self._reported_loss: Tensor | float = 0.0
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Σ −log C^N over the micro-batch's (accepted) examples, divided by the step's examples or tokens (eq. 3)."""
+        group_sizes = inputs.pop("group_sizes", None)
+        if self.args.is_plain_sft:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        outputs: dict[str, Any] = {}
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            result = model(*args, **kwargs)
+            if kwargs.get("fused_lm_head"):
+                outputs["fused"] = result
+            return result
+
+        # TRL's own compute_loss runs the forward pass and logs its metrics; only its loss is not used.
+        result = super().compute_loss(forward, inputs, return_outputs, num_items_in_batch)
+        fused = outputs["fused"]
+        grouping = {} if group_sizes is None else {"group_sizes": group_sizes}
+        log_p, num_tokens = example_log_probs(fused.log_probs, fused.label_mask, {**inputs, **grouping})
+        if self.model.training:
+            loss = self._training_loss(log_p, num_tokens)
+            if self.aux_loss_enabled and self._micro_batches_left > 0:
+                loss = loss + self.router_aux_loss_coef * fused.aux_loss / self.current_gradient_accumulation_steps
+        else:
+            divisor = len(log_p) if self.args.loss_normalization == "sequence" else num_tokens.sum().clamp(min=1)
+            loss = -log_coverage(log_p, self.args.n_passes).sum() / divisor
+        loss = loss.to(torch.float32)
+        return (loss, result[1]) if return_outputs else loss
+
+    def _training_loss(self, log_p: Tensor, num_tokens: Tensor) -> Tensor:
+        everyone = self._gather(torch.stack([log_p.detach(), num_tokens.to(log_p.dtype)], dim=1))
+        self._weighed.append(everyone[:, 0])
+        losses = -log_coverage(log_p, self.args.n_passes)
+        if self._replacement is not None:
+            weight = confidence_weight(everyone[:, 0], self.args.n_passes)
+            accepted = self._replacement.decide((weight >= self.args.min_confidence_weight).tolist())
+            keep = torch.tensor(accepted, device=log_p.device)
+            self._accepted_tokens += int(everyone[keep, 1].sum())
+            mine = slice(self.accelerator.process_index * len(log_p), None)
+            # where, not multiplication: an example that is not part of the batch may have an infinite loss.
+            losses = torch.where(keep[mine][: len(log_p)], losses, 0.0)
+            if self._micro_batches_left <= 1:
+                self.accelerator.gradient_state._set_sync_gradients(self._replacement.is_complete)
+        # DDP averages gradients over processes; the divisor already counts all of them.
+        return losses.sum() * (self.accelerator.num_processes / self._divisor)
+
+    def _gather(self, values: Tensor) -> Tensor:
+        """Rows of all processes in rank order; processes may differ in number of rows."""
+        if self.accelerator.num_processes == 1:
+            return values
+        padded = self.accelerator.pad_across_processes(values, dim=0, pad_index=float("nan"))
+        gathered = self.accelerator.gather(padded)
+        return gathered[~gathered[:, 0].isnan()]
+
+    # ---- the optimizer step ----
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """One micro-batch; after the last one, further candidates until the batch is full of active examples."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.args.is_plain_sft:
+            return loss
+        self._micro_batches_left -= 1
+        if self._micro_batches_left == 0:
+            if self._replacement is not None:
+                loss = self._fill_batch(model, loss, num_items_in_batch)
+            self._log_step()
+        else:
+            self._reported_loss += loss
+        return loss
+
+    def _fill_batch(self, model: nn.Module, loss: Tensor, num_items_in_batch: Any) -> Tensor:
+        assert self._replacement is not None
+        while indices := self._replacement.draw_round():
+            loss = loss + super().training_step(model, self._collate(indices), num_items_in_batch)
+        sequence = self.args.loss_normalization == "sequence"
+        size = self._replacement.num_accepted if sequence else self._accepted_tokens
+        if size != self._divisor and not self.is_deepspeed_enabled:
+            scale = self._divisor / size if size else 0.0
+            loss = (loss + self._reported_loss) * scale - self._reported_loss
+            self._scale_gradients(model, scale)
+        self._end_if_learnt()
+        return loss
+
+    def _scale_gradients(self, model: nn.Module, scale: float) -> None:
+        """Correct gradients for a batch whose size was known only at its end; without a batch there are none."""
+        if scale == 0:
+            # None, not zero: an optimizer leaves parameters without gradient alone, momentum and decay included.
+            model.zero_grad(set_to_none=True)
+            return
+        torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], scale)
+
+    def _end_if_learnt(self) -> None:
+        assert self._stream is not None
+        assert self._replacement is not None
+        fraction, args = self._stream.active_fraction, self.args
+        reason = None
+        if self._replacement.num_accepted == 0 or (fraction is not None and fraction < args.min_active_fraction):
+            reason = (
+                f"only {100 * (fraction or 0):.1f} % of the training examples still have F(N, p) >= "
+                f"{args.min_confidence_weight:g} at N = {args.n_passes:g} (min_active_fraction="
+                f"{args.min_active_fraction:g}): the others would be found in about N samples already, and training on "
+                "the few that are left would overfit them. A smaller n_passes or min_confidence_weight, or more data, "
+                "goes on"
+            )
+        elif self._stream.num_left < self._replacement.target:
+            reason = f"max_data_passes={args.max_data_passes:g} passes over the data are used up"
+        if reason is not None:
+            self.ended_early = f"ended at step {self.state.global_step + 1} of {self.state.max_steps}: {reason}"
+            logger.warning(f"Training {self.ended_early}.")
+            self.control.should_training_stop = True
+
+    def _log_step(self) -> None:
+        log_p = torch.cat(self._weighed)
+        self._examples_seen += len(log_p)
+        metrics = self._metrics["train"]
+        for name, value in step_metrics(log_p, self.args.n_passes, self.args.min_confidence_weight).items():
+            metrics[name].append(value)
+        metrics["examples_seen"] = [self._examples_seen]
+        if self._stream is not None:
+            metrics["examples_replaced"] = [self._stream.num_replaced]
+            metrics["data_passes"] = [self._stream.data_passes]
+
+    # ---- state ----
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> Any:
+        """As `Trainer.train`; under replacement the order of examples is restored from the checkpoint as well.
+
+        Raises:
+            ValueError: the checkpoint lacks this trainer's state, or was made with other data or another seed.
+        """
+        args = self.args
+        self.ended_early, self._examples_seen = None, 0
+        if args.replaces_examples:
+            self._stream = CandidateStream(
+                len(self._candidates),
+                args.seed if args.data_seed is None else args.data_seed,
+                shuffle=args.train_sampling_strategy == "random",
+                max_passes=args.max_data_passes,
+            )
+            if self._stream.num_left < args.train_batch_size * args.gradient_accumulation_steps * args.world_size:
+                raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = get_last_checkpoint(args.output_dir)
+            if resume_from_checkpoint is None:
+                raise ValueError(f"no checkpoint to resume from in {args.output_dir}")
+        if resume_from_checkpoint and not args.is_plain_sft:
+            self._load_coverage_state(str(resume_from_checkpoint))
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def coverage_state(self) -> dict[str, Any]:
+        """Counters and the candidate stream (order, position, pending examples), as JSON values."""
+        stream = None if self._stream is None else self._stream.state_dict()
+        return {"n_passes": self.args.n_passes, "examples_seen": self._examples_seen, "stream": stream}
+
+    def _load_coverage_state(self, checkpoint: str) -> None:
+        state = read_coverage_state(checkpoint)
+        if state is None or (state["stream"] is None) != (self._stream is None):
+            raise ValueError(
+                f"{checkpoint} was not written by a CoverageTrainer with the same n_passes and min_confidence_weight: "
+                "it cannot be resumed here (its weights can be the model of a new run)"
+            )
+        self._examples_seen = state["examples_seen"]
+        if self._stream is not None:
+            self._stream.load_state_dict(state["stream"])
+
+
+def _count_examples(batch: dict[str, Any]) -> int:
+    if "group_sizes" in batch:
+        return len(batch["group_sizes"])
+    if "seq_idx" in batch:
+        return int(batch["seq_idx"].max()) + 1
+    return len(batch["labels"])
+
+
+def _count_tokens(batch: dict[str, Any]) -> int:
+    return int((batch["labels"][..., 1:] != -100).sum())

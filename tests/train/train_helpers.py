@@ -1,0 +1,54 @@
+"""Data, configuration and reference computations for the tests of the trainer."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from passatn.train import CoverageConfig
+
+
+def make_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Prompts `12+34=` with completions of one to four digits: log p differs widely under a random model."""
+    rng = random.Random(seed)
+    return [
+        {
+            "prompt": f"{rng.randrange(100)}+{rng.randrange(100)}=",
+            "completion": str(rng.randrange(10 ** (1 + index % 4))),
+        }
+        for index in range(count)
+    ]
+
+
+def make_config(output_dir: Path, config_class: Any = CoverageConfig, **settings: Any) -> Any:
+    defaults: dict[str, Any] = {
+        "output_dir": str(output_dir),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+    }
+    return config_class(**(defaults | settings))
+
+
+def plain_sgd() -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    return torch.optim.SGD, {"lr": 1.0}
+
+
+def log_probs_float64(model: Any, tokenizer: Any, rows: list[dict[str, str]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p of each completion with its end-of-sequence token, one row at a time, from full float64 logits."""
+    log_ps, lengths = [], []
+    for row in rows:
+        prompt = tokenizer(row["prompt"])["input_ids"]
+        ids = tokenizer(row["prompt"] + row["completion"] + tokenizer.eos_token)["input_ids"]
+        logits = model(torch.tensor([ids])).logits[0].double()
+        token_log_probs = torch.log_softmax(logits[:-1], -1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+        log_ps.append(token_log_probs[len(prompt) - 1 :].sum())
+        lengths.append(len(ids) - len(prompt))
+    return torch.stack(log_ps), torch.tensor(lengths)
