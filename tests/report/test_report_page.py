@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from report_browser import probe_page
 from report_runs import make_run, make_runs
 
+from browser import probe_page
 from passatn.evaluate import Results, confidence_histogram, problems_from_arrays
 from passatn.report import (
     Curve,

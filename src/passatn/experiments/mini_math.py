@@ -87,12 +87,15 @@ def pretrain(settings: Settings, output_dir: Path, progress: Progress, seed: int
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=16,
+            initializer_range=0.06,
             pad_token_id=PAD_ID,
             eos_token_id=EOS_ID,
             bos_token_id=None,
             tie_word_embeddings=False,
         )
     )
+    # Tokens far apart from the start: fine-tuning moves ten of these rows, at a rate set for unit scale.
+    torch.nn.init.normal_(model.model.embed_tokens.weight)
     batch = sample_problems("pretrain", settings.pretrain_steps * settings.pretrain_batch, seed=seed)
     args = _config(
         output_dir,
@@ -144,26 +147,26 @@ def run_arm(arm: Arm, settings: Settings, base_dir: Path, output_file: Path, pro
     log_p, correct = greedy_answers(greedy, _split("test", settings))
     log = [entry for entry in trainer.state.log_history if "examples_seen" in entry]
     temporary = output_file.with_suffix(".partial.npz")
-    np.savez(
-        temporary,
+    arrays: dict[str, Any] = {
         **{f"log_p_{split}": np.stack([entry.log_p for entry in history]) for split, history in callback.items()},
-        steps=np.array([entry.step for entry in callback.history("test")]),
-        epochs=np.array([entry.epoch for entry in callback.history("test")]),
-        temperatures=np.array(TEMPERATURES),
-        greedy_log_p=log_p,
-        greedy_correct=correct,
-        steps_done=trainer.state.global_step,
-        steps_planned=trainer.state.max_steps,
-        examples_seen=log[-1]["examples_seen"],
-        examples_replaced=log[-1].get("examples_replaced", 0),
-        ended_early=str(trainer.ended_early or ""),
-    )
+        "steps": [entry.step for entry in callback.history("test")],
+        "epochs": [entry.epoch for entry in callback.history("test")],
+        "temperatures": TEMPERATURES,
+        "greedy_log_p": log_p,
+        "greedy_correct": correct,
+        "steps_done": trainer.state.global_step,
+        "steps_planned": trainer.state.max_steps,
+        "examples_seen": log[-1]["examples_seen"],
+        "examples_replaced": log[-1].get("examples_replaced", 0),
+        "ended_early": trainer.ended_early or "",
+    }
+    np.savez(temporary, **arrays)
     os.replace(temporary, output_file)
 
 
 def reset_function_embeddings(model: LlamaForCausalLM, seed: int) -> None:
     """Put the ten functions behind new instruction tokens: their embeddings become their mean plus 0.1·noise."""
-    rows = model.get_input_embeddings().weight.data
+    rows: torch.Tensor = model.model.embed_tokens.weight.data
     noise = torch.randn(len(FUNCTION_IDS), rows.shape[1], generator=torch.Generator().manual_seed(seed))
     rows[list(FUNCTION_IDS)] = rows[list(FUNCTION_IDS)].mean(0) + 0.1 * noise
 
@@ -194,7 +197,7 @@ class EvaluateBothSplits(TrainerCallback):
     """Exact scores of validation and test problems at the end of each epoch, of the averaged weights if there are."""
 
     def __init__(self, trainer: CoverageTrainer, settings: Settings, ema: float | None) -> None:
-        self.average = None if ema is None else AveragedModel(trainer.model, multi_avg_fn=get_ema_multi_avg_fn(ema))
+        self.average = None if ema is None else _averaged(trainer.model, ema)
         self._callbacks = {
             split: PassAtNCallback(
                 trainer, encoded(_split(split, settings)), every="epoch", temperatures=TEMPERATURES, prefix=split
@@ -224,6 +227,13 @@ class EvaluateBothSplits(TrainerCallback):
         self._trainer.model = trained
 
 
+def _averaged(model: LlamaForCausalLM, decay: float) -> AveragedModel:
+    # A fresh model, not a deep copy: TRL patches `forward` with a closure that would still run the original's weights.
+    fresh = LlamaForCausalLM(model.config)
+    fresh.load_state_dict(model.state_dict())
+    return AveragedModel(fresh, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
 class ReportProgress(TrainerCallback):
     """Tell someone how many steps are done."""
 
@@ -233,6 +243,9 @@ class ReportProgress(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % 10 == 0 or state.global_step == state.max_steps:
             self.progress(state.global_step, state.max_steps)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.global_step)
 
 
 def _split(name: Split, settings: Settings) -> MiniMathBatch:
@@ -272,7 +285,7 @@ def _trainer(
 
 
 def _optimizer(model: LlamaForCausalLM, arm: Arm) -> torch.optim.Optimizer:
-    embedding = model.get_input_embeddings().weight
+    embedding = model.model.embed_tokens.weight
     if arm.reset_rows_only:
         mask = torch.zeros_like(embedding)
         mask[list(FUNCTION_IDS)] = 1

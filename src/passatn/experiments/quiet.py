@@ -15,7 +15,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Within it, transformers, datasets and TRL report errors only; passatn's own messages are not affected."""
-    verbosity, showed_bars = transformers.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    datasets_bars = not datasets.are_progress_bars_disabled()
     levels = {name: logging.getLogger(name).level for name in ("trl", "accelerate", "passatn.train.prepare")}
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -29,8 +30,9 @@ def quiet_libraries() -> Iterator[None]:
             yield
         finally:
             transformers.logging.set_verbosity(verbosity)
-            transformers.logging.enable_progress_bar()
-            if not showed_bars:
+            if bars:
+                transformers.logging.enable_progress_bar()
+            if datasets_bars:
                 datasets.enable_progress_bars()
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
