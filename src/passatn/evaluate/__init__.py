@@ -7,6 +7,7 @@ from passatn.evaluate.frontier import Frontier, frontier
 from passatn.evaluate.pass_at_n import PassAtN, pass_at_n_from_counts, pass_at_n_from_log_p
 from passatn.evaluate.records import ProblemResult, problems_from_arrays
 from passatn.evaluate.results import SCHEMA_VERSION, Results
+from passatn.evaluate.sample_metrics import best_of_n, distinct_answers, majority_at_n, pass_hat_n
 from passatn.evaluate.tuning import TunedPassAtN, choose_per_n, tuned_pass_at_n
 
 __all__ = [
@@ -18,14 +19,18 @@ __all__ = [
     "ProblemResult",
     "Results",
     "TunedPassAtN",
+    "best_of_n",
     "choose_per_n",
     "compare_paired",
     "compare_paired_counts",
     "compare_results",
     "confidence_histogram",
+    "distinct_answers",
     "frontier",
+    "majority_at_n",
     "pass_at_n_from_counts",
     "pass_at_n_from_log_p",
+    "pass_hat_n",
     "problems_from_arrays",
     "tuned_pass_at_n",
     "write_atomically",
