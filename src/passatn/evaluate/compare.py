@@ -1,5 +1,6 @@
 """Two runs on the same problems, paired: what b gains over a at each N, and how sure that is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,33 @@ class PairedDifference:
     p_value: tuple[float, ...]
     """Two-sided, from the bootstrap: twice the share of resampled differences on the rarer side of 0, at most 1 and
     at least 2/(num_resamples + 1). One per N, not corrected for looking at several N."""
+    adjusted_p_value: tuple[float, ...]
+    """The same with Holm's correction (1979) for looking at all these N: the chance of any false alarm among them."""
+    wins: tuple[int, ...]
+    losses: tuple[int, ...]
+    """Problems on which b is better, and worse; the rest are ties."""
+    sign_p_value: tuple[float, ...]
+    """Two-sided exact sign test on wins and losses; not corrected."""
     num_problems: int
     confidence: float = 0.95
+
+    def verdict(self, name_a: str, name_b: str, *, level: float = 0.05) -> str:
+        """One plain sentence: at which N one of the two is better beyond doubt, after correction."""
+        significant = [i for i, p in enumerate(self.adjusted_p_value) if p <= level]
+        parts = []
+        for better, worse, sign in ((name_b, name_a, 1), (name_a, name_b, -1)):
+            at = [i for i in significant if sign * self.difference[i] > 0]
+            if at:
+                largest = max(at, key=lambda i: abs(self.difference[i]))
+                parts.append(
+                    f"{better} is better than {worse} at N = {', '.join(str(self.ns[i]) for i in at)} "
+                    f"(by up to {100 * abs(self.difference[largest]):.1f} points, at N = {self.ns[largest]})"
+                )
+        unclear = [str(n) for i, n in enumerate(self.ns) if i not in significant]
+        if unclear:
+            parts.append(f"these {self.num_problems} problems do not tell them apart at N = {', '.join(unclear)}")
+        sentence = "; ".join(parts)
+        return f"{sentence[0].upper()}{sentence[1:]} (paired bootstrap, Holm-corrected over N, level {level:g})."
 
 
 def compare_paired(
@@ -117,12 +143,38 @@ def _summarize(
     low, high = percentile_interval(resampled, confidence)
     rarer = np.minimum((resampled <= 0).sum(axis=0), (resampled >= 0).sum(axis=0))
     p_value = np.minimum(1.0, 2 * (rarer + 1) / (num_resamples + 1))
+    wins, losses = (values > 0).sum(axis=0).tolist(), (values < 0).sum(axis=0).tolist()
     return PairedDifference(
         ns=ns,
         difference=tuple(values.mean(axis=0).tolist()),
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
         p_value=tuple(p_value.tolist()),
+        adjusted_p_value=holm(p_value.tolist()),
+        wins=tuple(wins),
+        losses=tuple(losses),
+        sign_p_value=tuple(sign_test(won, lost) for won, lost in zip(wins, losses, strict=True)),
         num_problems=len(values),
         confidence=confidence,
     )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's step-down correction: adjusted p-values in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return tuple(adjusted)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided p-value of the exact sign test: under no difference, wins ~ Binomial(wins + losses, 1/2)."""
+    trials, rarer = wins + losses, min(wins, losses)
+    tail = sum(math.exp(_log_binomial(trials, k) - trials * math.log(2)) for k in range(rarer + 1))
+    return min(1.0, 2 * tail)
+
+
+def _log_binomial(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
