@@ -3,6 +3,7 @@
 from passatn.evaluate.atomic import write_atomically
 from passatn.evaluate.compare import PairedDifference, compare_paired, compare_paired_counts, compare_results
 from passatn.evaluate.confidence import ConfidenceHistogram, confidence_histogram
+from passatn.evaluate.extrapolate import Extrapolation, HoldOutCheck, extrapolate_pass_at_n, hold_out_check
 from passatn.evaluate.frontier import Frontier, frontier
 from passatn.evaluate.pass_at_n import PassAtN, pass_at_n_from_counts, pass_at_n_from_log_p
 from passatn.evaluate.records import ProblemResult, problems_from_arrays
@@ -13,7 +14,9 @@ from passatn.evaluate.tuning import TunedPassAtN, choose_per_n, tuned_pass_at_n
 __all__ = [
     "SCHEMA_VERSION",
     "ConfidenceHistogram",
+    "Extrapolation",
     "Frontier",
+    "HoldOutCheck",
     "PairedDifference",
     "PassAtN",
     "ProblemResult",
@@ -26,7 +29,9 @@ __all__ = [
     "compare_results",
     "confidence_histogram",
     "distinct_answers",
+    "extrapolate_pass_at_n",
     "frontier",
+    "hold_out_check",
     "majority_at_n",
     "pass_at_n_from_counts",
     "pass_at_n_from_log_p",
