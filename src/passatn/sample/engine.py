@@ -7,11 +7,16 @@ itself (temperature 1, nothing truncated), so that they compare with exact score
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from passatn.tasks.encoding import EncodedExample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from passatn.sample.parity import Weights
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,12 @@ class Engine(Protocol):
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
     ) -> np.ndarray:
         """Log-probabilities float64 `[num_examples, num_temperatures]`, as `score_completions` defines them."""
+
+    def update_weights(self, weights: "Weights | str | Path") -> None:
+        """Replace the model's weights: a state dict, (name, tensor) pairs, or a folder of safetensors files.
+
+        `passatn.sample.parity.update_weights` does it and checks that the engine then serves them.
+        """
 
     def close(self) -> None:
         """Release the engine's memory and processes; it cannot be used afterwards."""

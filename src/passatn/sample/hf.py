@@ -7,6 +7,7 @@ sampled is the model's distribution, shaped by `SamplingParams` and nothing else
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from passatn.sample.draw import SampleTokens, uniforms_of_rows
 from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_unique_ids
 from passatn.sample.memory import ModelCost, parameter_device, run_in_batches, usable_bytes
 from passatn.sample.modes import inference
+from passatn.sample.parity import Weights, named_tensors
 from passatn.sample.progress import progress_bar
 from passatn.sample.score import score_completions
 from passatn.tasks.encoding import EncodedExample
@@ -91,6 +93,20 @@ class HFEngine:
     ) -> np.ndarray:
         """See `score_completions`."""
         return score_completions(self._model, examples, temperatures=temperatures, progress=progress)
+
+    def update_weights(self, weights: Weights | str | Path) -> None:
+        """Replace the model's weights in place.
+
+        Raises:
+            ValueError: a tensor that the model does not have, lacks, or has in another shape.
+        """
+        try:
+            missing, unexpected = self._model.load_state_dict(dict(named_tensors(weights)), strict=False)
+        except RuntimeError as error:
+            raise ValueError(f"weights do not fit the model: {' '.join(str(error).split()):.300}") from None
+        tied = set(getattr(self._model, "_tied_weights_keys", None) or ())
+        if wrong := [*unexpected, *(name for name in missing if name not in tied)]:
+            raise ValueError(f"weights do not fit the model: {wrong[0]} is missing or unknown ({len(wrong)} in all)")
 
     def close(self) -> None:
         """Drop the reference to the model."""

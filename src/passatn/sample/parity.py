@@ -1,0 +1,85 @@
+"""After new weights went into an engine: does it now give the log-probabilities that the trainer's model gives?
+
+A weight transfer can fail without a word (vLLM on the CPU keeps prepacked copies of linear weights and goes on serving
+the old ones). So every transfer is followed by this check, and a mismatch stops the run.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from passatn.sample.score import score_completions
+from passatn.tasks.encoding import EncodedExample
+
+if TYPE_CHECKING:
+    from passatn.sample.engine import Engine
+
+Weights = Mapping[str, torch.Tensor] | Iterable[tuple[str, torch.Tensor]]
+
+# Per-token difference of log-probabilities that rounding explains, by the coarser of the two dtypes.
+TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+
+
+class WeightParityError(RuntimeError):
+    """An engine's log-probabilities differ from the trainer's after a weight transfer."""
+
+
+def update_weights(
+    engine: "Engine", model: torch.nn.Module, probes: Sequence[EncodedExample], *, tolerance: float | None = None
+) -> float:
+    """Send a model's weights to an engine and check that it serves them.
+
+    Args:
+        model: the trainer's model, unwrapped, with the parameter names of transformers.
+        probes: fixed prompts and completions; at least one.
+        tolerance: largest difference in nats per token (None: by the model's dtype).
+
+    Returns:
+        The largest difference seen, in nats per token.
+
+    Raises:
+        WeightParityError: the engine disagrees; the message shows both numbers.
+    """
+    engine.update_weights(model.state_dict())
+    return check_parity(engine, model, probes, tolerance=tolerance)
+
+
+def check_parity(
+    engine: "Engine", model: torch.nn.Module, probes: Sequence[EncodedExample], *, tolerance: float | None = None
+) -> float:
+    """Compare an engine's scores of the probes with the model's own. See `update_weights`."""
+    if not probes:
+        raise ValueError("a parity check needs at least one probe")
+    dtype = next(model.parameters()).dtype
+    limit = TOLERANCES.get(dtype, 1e-3) if tolerance is None else tolerance
+    lengths = np.array([len(probe.completion_ids) for probe in probes])
+    expected = score_completions(model, probes)[:, 0]
+    found = np.asarray(engine.score(probes))[:, 0]
+    difference = np.abs(found - expected) / lengths
+    worst = int(np.nanargmax(np.where(np.isnan(difference), np.inf, difference)))
+    if not difference[worst] <= limit:
+        raise WeightParityError(
+            f"after the weight transfer, the engine gives log p = {found[worst]:.6f} for probe {worst} where the "
+            f"trainer's model gives {expected[worst]:.6f} ({difference[worst]:.2e} nats per token, allowed {limit:g}): "
+            "the engine does not serve the new weights"
+        )
+    return float(difference[worst])
+
+
+def named_tensors(weights: "Weights | str | Path") -> list[tuple[str, torch.Tensor]]:
+    """Weights as (name, tensor) pairs: from a state dict, from pairs, or from a checkpoint's safetensors files.
+
+    Raises:
+        ValueError: a folder without safetensors files.
+    """
+    if isinstance(weights, (str, Path)):
+        files = sorted(Path(weights).glob("*.safetensors"))
+        if not files:
+            raise ValueError(f"{weights}: no .safetensors file in it")
+        return [pair for file in files for pair in load_file(file).items()]
+    pairs: Any = weights.items() if isinstance(weights, Mapping) else weights
+    return list(pairs)

