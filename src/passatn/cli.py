@@ -3,45 +3,42 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+from passatn.experiments.options import ProblemOptions, spread
 
-Recipe = Annotated[Path | None, typer.Option("--config", help="YAML recipe; --key value options go over it.")]
-Output = Annotated[Path, typer.Option("--output", help="Folder for everything the run writes.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete an existing run and start anew.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")]
-Model = Annotated[str, typer.Option("--model", help="Folder, Hub id or .gguf file.")]
-Data = Annotated[str, typer.Option("--data", help="Problems: file, Hub id, reasoning-gym:FAMILY or preset.")]
-Preset = Annotated[str | None, typer.Option("--preset", help="How to read the rows: math, gsm8k or aime.")]
-Template = Annotated[str, typer.Option("--template", help="raw, direct, alpaca, chat, r1 or tactic.")]
-Split = Annotated[str | None, typer.Option("--split", help="Split of a Hub data set.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Keep the first so many problems.")]
-MaxPrompt = Annotated[int | None, typer.Option("--max-prompt-tokens", help="Keep problems no longer than this.")]
-MaxAnswer = Annotated[int | None, typer.Option("--max-answer-tokens", help="Keep answers no longer than this.")]
-Ns = Annotated[str, typer.Option("--ns", help="The N of pass@N, separated by commas.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out (and count) rows that cannot be used.")]
-Columns = Annotated[
-    list[str] | None, typer.Option("--column", help="Where a field is: prompt=question (may be repeated).")
-]
+# --max_new_tokens is the same as --max-new-tokens.
+NAMES = {"token_normalize_func": lambda name: name.replace("_", "-")}
+SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 DEFAULT_NS = "1,4,16,64,256,1024,4096"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Fine-tune language models for pass@N, and measure it.",
+)
+
+Output = Annotated[Path, typer.Option("--output", help="Folder for everything that is written.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier call wrote there.")]
 
 
 def say(line: str) -> None:
     """A notice for the person at the terminal, on stderr: stdout is for results."""
-    if os.environ.get("RANK", "0") == "0":
-        Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+    if _is_first_process():
+        _stderr(line)
 
 
-@app.command()
+@app.command(context_settings=NAMES)
 def demo(
     output: Output = Path("demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Number of fine-tuning seeds per objective.")] = 1,
@@ -57,10 +54,10 @@ def demo(
 def train(
     context: typer.Context,
     output: Output,
-    config: Recipe = None,
-    resume: Resume = False,
+    config: Annotated[Path | None, typer.Option(help="YAML recipe; --key value options go over it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
     overwrite: Overwrite = False,
-    dry_run: DryRun = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
 ) -> None:
     """Fine-tune a model by cross-entropy or DCO: settings come from the recipe and from --key value."""
     from passatn.experiments import finetune
@@ -77,118 +74,88 @@ def train(
         for name, value in planned.items():
             print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
         return
+    run.check(run_config.to_mapping(), resume=resume, overwrite=overwrite)
     if run.is_finished and not overwrite:
         say(f"{output} is a finished run (--overwrite starts anew)")
-        _show(run.results)
-        return
-    if os.environ.get("RANK", "0") == "0":
-        run.begin(run_config.to_mapping(), resume=resume, overwrite=overwrite)
-    with quiet_libraries():
-        finetune.train(run_config, run, say, resume=resume, bar=TrainingBar())
-    if os.environ.get("RANK", "0") == "0":
-        _show(run.results)
-        say(f"model in {run.model}")
+    else:
+        bar = TrainingBar()
+        try:
+            with quiet_libraries():
+                finetune.train(run_config, run, say, resume=resume, overwrite=overwrite, bar=bar)
+        finally:
+            bar.stop()
+    _show(run.results)
+    say(f"model in {run.model}")
 
 
-@app.command()
+@app.command(context_settings=NAMES)
+@spread(ProblemOptions)
 def score(
-    model: Model,
-    data: Data,
+    options: ProblemOptions,
     output: Annotated[Path | None, typer.Option("--output", help="JSON Lines file (default: stdout).")] = None,
-    preset: Preset = None,
-    template: Template = "direct",
-    split: Split = None,
-    column: Columns = None,
-    limit: Limit = None,
-    max_prompt_tokens: MaxPrompt = None,
-    max_answer_tokens: MaxAnswer = None,
-    skip_bad_rows: SkipBad = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Exact log p(answer, end of sequence | prompt) of every accepted answer, without sampling."""
     from passatn.evaluate import write_atomically
     from passatn.experiments import evaluation
+    from passatn.experiments.config import ConfigError
 
-    loaded, _, problems = _load(
-        model, data, preset, template, split, column, limit, max_prompt_tokens, max_answer_tokens, skip_bad_rows
-    )
-    lines = "".join(json.dumps(record) + "\n" for record in evaluation.score(loaded, problems))
+    if output is not None and output.exists() and not overwrite:
+        raise ConfigError(f"{output} exists: choose another --output, or --overwrite")
+    model, _, problems = _load(options)
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in evaluation.score(model, problems))
     if output is None:
         sys.stdout.write(lines)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(output, lines.encode())
 
 
-@app.command()
+@app.command(context_settings=NAMES)
+@spread(ProblemOptions)
 def evaluate(
-    model: Model,
-    data: Data,
+    options: ProblemOptions,
     output: Output,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the run in reports (default: the folder).")
-    ] = None,
-    preset: Preset = None,
-    template: Template = "direct",
-    split: Split = None,
-    column: Columns = None,
-    limit: Limit = None,
-    max_prompt_tokens: MaxPrompt = None,
-    max_answer_tokens: MaxAnswer = None,
-    ns: Ns = DEFAULT_NS,
-    num_samples: Annotated[int, typer.Option("--num-samples", help="Also sample so often per problem.")] = 0,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of samples and exact scores.")] = 1.0,
-    max_new_tokens: Annotated[int | None, typer.Option("--max-new-tokens", help="Longest completion.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
-    skip_bad_rows: SkipBad = False,
+    name: Annotated[str | None, typer.Option(help="Name of the run in reports (default: the folder).")] = None,
+    ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
+    num_samples: Annotated[int, typer.Option(min=0, help="Also sample so often per problem.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Of samples and exact scores.")] = 1.0,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest completion.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Exact pass@N with intervals and greedy confidence: results.json, report.html and a PNG."""
-    from passatn.evaluate import Results
     from passatn.experiments import evaluation
-    from passatn.experiments.config import ConfigError
-    from passatn.report import write_run_report
+    from passatn.experiments.config import parse_ns
 
-    results_file = output / "results.json"
-    if results_file.exists() and not overwrite:
+    budgets = parse_ns(ns, "--ns")
+    how = {"num_samples": num_samples, "temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
+    asked = options.describe() | {key: value for key, value in how.items() if value is not None}
+    if evaluation.stored_results(output, asked, budgets, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
-        _show(results_file)
-        return
-    if output.exists() and any(output.iterdir()) and not results_file.exists():
-        raise ConfigError(f"{output} exists and holds something else: choose another --output")
-    loaded, tokenizer, problems = _load(
-        model, data, preset, template, split, column, limit, max_prompt_tokens, max_answer_tokens, skip_bad_rows
-    )
-    results = evaluation.evaluate(
-        loaded,
-        tokenizer,
-        problems,
-        run={"name": name or output.name, "model": model, "data": data},
-        template=template,
-        ns=_parse_ns(ns),
-        num_samples=num_samples,
-        temperature=temperature,
-        seed=seed,
-        max_new_tokens=max_new_tokens,
-    )
-    output.mkdir(parents=True, exist_ok=True)
-    write_run_report([results], output)
-    results.save(results_file)
-    assert isinstance(results, Results)
-    _show(results_file)
+    else:
+        model, tokenizer, problems = _load(options)
+        run = {"name": name or output.resolve().name} | evaluation.objective_of(options.model) | asked
+        results = evaluation.evaluate(
+            model, tokenizer, problems, run=run, template=options.template, ns=budgets, **_unless_none(how)
+        )
+        evaluation.write(results, output)
+    _show(output / "results.json")
     say(f"report: {output / 'report.html'}")
 
 
-@app.command()
+@app.command(context_settings=NAMES)
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders with results.json, or such files.")],
     output: Output = Path("report"),
 ) -> None:
     """One page for several runs: curves, frontier, paired differences to the first."""
     from passatn.evaluate import Results
+    from passatn.experiments.config import ConfigError
     from passatn.report import write_run_report
 
+    if (output / "results.json").exists() or (output.exists() and not output.is_dir()):
+        raise ConfigError(f"{output} is not a folder for reports: choose another --output")
     results = [Results.load(_results_file(path)) for path in runs]
-    output.mkdir(parents=True, exist_ok=True)
     written = write_run_report(results, output)
     say(f"report: {written['html']}")
 
@@ -198,60 +165,41 @@ def doctor() -> None:
     """What is installed, what works, and what to do about the rest."""
     from passatn.experiments.doctor import diagnose
 
-    table = Table("part", "state", "what to do")
+    table = Table("part", "version", "state", "what to do")
     for check in diagnose():
-        table.add_row(check.part, check.state, check.remedy)
+        table.add_row(*map(escape, (check.part, check.version, check.state, check.remedy)))
     Console().print(table)
 
 
-def _load(
-    model: str,
-    data: str,
-    preset: str | None,
-    template: str,
-    split: str | None,
-    column: list[str] | None,
-    limit: int | None,
-    max_prompt_tokens: int | None,
-    max_answer_tokens: int | None,
-    skip_bad_rows: bool,
-) -> tuple[Any, Any, Any]:
-    """Model, tokenizer and encoded problems, as `train` would load them."""
+def _load(options: ProblemOptions) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and encoded problems, as `train` would load them; the rows are read before the model is."""
     import torch
 
-    from passatn.experiments.config import ConfigError, RunConfig
-    from passatn.experiments.problems import load_encoded
+    from passatn.experiments.config import RunConfig, parse_columns
+    from passatn.experiments.problems import encode, read_problems
     from passatn.experiments.quiet import quiet_libraries
     from passatn.sample.models import load_model
 
-    pairs = [text.partition("=") for text in column or []]
-    if bad := [name for name, equals, _ in pairs if not equals]:
-        raise ConfigError(f"--column {bad[0]}: expected FIELD=COLUMN, such as prompt=question")
     config = RunConfig(
-        model=model,
-        train_data=data,
-        preset=preset,
-        columns={name: value for name, _, value in pairs},
-        template=template,
-        max_prompt_tokens=max_prompt_tokens,
-        max_answer_tokens=max_answer_tokens,
-        skip_bad_rows=skip_bad_rows,
+        preset=options.preset,
+        columns=parse_columns(options.column or [], "--column"),
+        template=options.template,
+        max_prompt_tokens=options.max_prompt_tokens,
+        max_answer_tokens=options.max_answer_tokens,
+        skip_bad_rows=options.skip_bad_rows,
     )
     with quiet_libraries():
-        loaded, tokenizer = load_model(model)
-    problems = load_encoded(data, config, tokenizer, split=split, limit=limit)
+        rows = read_problems(options.data, config, split=options.split)
+        model, tokenizer = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        problems = encode(rows, config, tokenizer, limit=options.limit)
     for notice in problems.notices:
         say(notice)
-    return loaded.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, problems
+    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device), tokenizer, problems
 
 
-def _parse_ns(text: str) -> list[int]:
-    from passatn.experiments.config import ConfigError
-
-    try:
-        return sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise ConfigError(f"--ns {text!r}: expected whole numbers separated by commas, such as 1,16,256") from None
+def _unless_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _results_file(path: Path) -> Path:
@@ -267,29 +215,37 @@ def _show(results_file: Path) -> None:
     """The pass@N table of a results.json on stdout, if there is one."""
     from passatn.evaluate import Results
 
-    if not results_file.exists():
+    if not results_file.exists() or not _is_first_process():
         return
     results = Results.load(results_file)
+    console = Console(highlight=False)
     for curve in results.pass_at_n:
-        table = Table(
-            "N", "pass@N", "95 % interval", title=f"{results.name}: {curve.source}, {curve.num_problems} problems"
-        )
+        console.print(f"{results.name}: {curve.source}, {curve.num_problems} problems", markup=False, soft_wrap=True)
+        table = Table("N", "pass@N", f"{100 * curve.confidence:g} % interval")
         for n, estimate, low, high in zip(curve.ns, curve.estimate, curve.low, curve.high, strict=True):
             table.add_row(f"{n:,}", f"{100 * estimate:.1f} %", f"{100 * low:.1f} – {100 * high:.1f} %")
-        Console().print(table)
+        console.print(table)
+
+
+def _is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _stderr(line: str) -> None:
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
 
 
 def main() -> None:
     """Entry point: a mistake of the user's is one line on stderr and exit code 1, never a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Read when torch is first imported: threads that wait by spinning slow a small model tenfold on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
-    except (ValueError, OSError, yaml.YAMLError) as error:
+    except (ValueError, OSError, ImportError, yaml.YAMLError) as error:
         if os.environ.get("PASSATN_TRACEBACK"):
             raise
-        Console(stderr=True, highlight=False).print(
-            f"error: {' '.join(str(error).split())}", markup=False, soft_wrap=True
-        )
+        _stderr(f"error: {' '.join(str(error).split())}")
         raise SystemExit(1) from None
 
 

@@ -5,10 +5,11 @@ A recipe is flat: keys of `RunConfig` (what to train on what) and keys of `Cover
 
 import dataclasses
 import difflib
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -34,9 +35,12 @@ class RunConfig:
         template: prompt template (raw, direct, alpaca, chat, r1, tactic).
         limit, eval_limit: number of problems to keep after filtering, the first ones.
         max_prompt_tokens, max_answer_tokens: keep only problems no longer than this (end-of-sequence not counted).
+        skip_bad_rows: leave out, and count, rows that cannot be read or encoded.
         eval_ns: the N of pass@N; `stop_at_n` ends training when pass@N at that N fails to improve `patience` times.
         lora: arguments of peft.LoraConfig, to train an adapter instead of all weights.
+        dtype: of the weights; "auto" is float32, or with `lora` as stored.
         num_threads: CPU threads of this process (None: torch's default).
+        training: keys of `CoverageConfig`.
     """
 
     model: str = ""
@@ -66,25 +70,38 @@ class RunConfig:
         """Sort flat keys into this class's fields and `training`.
 
         Raises:
-            ConfigError: an unknown key (with the closest known ones) or a missing required one.
+            ConfigError: an unknown key (with the closest known ones), a value of the wrong kind, or a missing
+                required one.
         """
-        own = {item.name for item in fields(cls)} - {"training"}
-        trainer = {item.name: item for item in fields(CoverageConfig) if item.init} | {}
+        own = {name: hint for name, hint in get_type_hints(cls).items() if name != "training"}
+        trainer = {item.name: item for item in fields(CoverageConfig) if item.init and item.name not in RESERVED}
         values: dict[str, Any] = {}
         training: dict[str, Any] = {}
         for key, value in settings.items():
+            if key in own and value is None:
+                continue  # as if it were not there
             if key in own:
-                values[key] = tuple(value) if key == "eval_ns" else value
-            elif key in trainer and key not in RESERVED:
-                training[key] = _as_number(value, trainer[key])
+                values[key] = parse_ns(value, key) if key == "eval_ns" else _as_own(key, value, own[key])
+            elif key in trainer:
+                training[key] = _as_training(value, trainer[key])
             else:
-                close = difflib.get_close_matches(key, own | set(trainer) - RESERVED, n=3)
-                hint = f"; did you mean {' or '.join(close)}?" if close else ""
-                raise ConfigError(f"unknown setting {key!r}{hint}")
+                close = difflib.get_close_matches(str(key), [*own, *trainer], n=3)
+                hint = f"did you mean {' or '.join(close)}?" if close else "docs/guide.md lists them"
+                raise ConfigError(f"unknown setting {key!r}; {hint}")
         for key in ("model", "train_data"):
             if not values.get(key):
                 raise ConfigError(f"{key} is not set: give it in the recipe or as --{key}")
-        return cls(**values, training=training)
+        config = cls(**values, training=training)
+        config._check_stopping()
+        return config
+
+    def _check_stopping(self) -> None:
+        if self.stop_at_n is None:
+            return
+        if self.eval_data is None:
+            raise ConfigError("stop_at_n needs held-out problems: set eval_data")
+        if self.stop_at_n not in self.eval_ns:
+            raise ConfigError(f"stop_at_n {self.stop_at_n} is not among eval_ns {', '.join(map(str, self.eval_ns))}")
 
     def to_mapping(self) -> dict[str, Any]:
         """The flat form, as written to config.yaml; reading it back gives an equal RunConfig."""
@@ -96,22 +113,46 @@ def read_settings(recipe: Path | None, overrides: Sequence[str]) -> dict[str, An
     """Settings of a YAML recipe with `--key value` (or `--key=value`) options over them; values are read as YAML.
 
     Raises:
-        ConfigError: no such file, not a mapping, or options that do not come in pairs.
+        ConfigError: no such file, not a mapping, or an argument that is no option.
     """
     settings: dict[str, Any] = {}
     if recipe is not None:
         if not recipe.is_file():
             raise ConfigError(f"{recipe}: no such recipe")
         try:
-            settings = yaml.safe_load(recipe.read_text()) or {}
-        except yaml.YAMLError as error:
+            settings = yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{recipe}: not YAML: {' '.join(str(error).split())}") from None
         if not isinstance(settings, dict):
             raise ConfigError(f"{recipe}: expected `key: value` lines, found a {type(settings).__name__}")
     return settings | _pairs(overrides)
 
 
+def parse_ns(value: Any, name: str) -> tuple[int, ...]:
+    """The N of pass@N, in increasing order, from `1,16,256`, a list or one number."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    try:
+        numbers = sorted({int(part) for part in parts})
+    except (ValueError, TypeError):
+        numbers = []
+    if not numbers or numbers[0] < 1 or any(isinstance(part, bool | float) for part in parts):
+        raise ConfigError(f"{name} {value!r}: expected whole numbers from 1, separated by commas, such as 1,16,256")
+    return tuple(numbers)
+
+
+def parse_columns(pairs: Sequence[str], name: str) -> dict[str, str]:
+    """FIELD=COLUMN texts as a mapping."""
+    columns = {}
+    for pair in pairs:
+        key, equals, column = (part.strip() for part in pair.partition("="))
+        if not (key and equals and column):
+            raise ConfigError(f"{name} {pair}: expected FIELD=COLUMN, such as prompt=question")
+        columns[key] = column
+    return columns
+
+
 def _pairs(options: Sequence[str]) -> dict[str, Any]:
+    """Options by name; one without a value, as in `--skip_bad_rows --limit 5`, is true."""
     pairs: dict[str, Any] = {}
     rest = list(options)
     while rest:
@@ -120,9 +161,7 @@ def _pairs(options: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"unexpected argument {option!r}: settings are given as --key value")
         key, equals, value = option[2:].partition("=")
         if not equals:
-            if not rest:
-                raise ConfigError(f"--{key} needs a value")
-            value = rest.pop(0)
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
         try:
             pairs[key.replace("-", "_")] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -130,11 +169,33 @@ def _pairs(options: Sequence[str]) -> dict[str, Any]:
     return pairs
 
 
-def _as_number(value: Any, target: dataclasses.Field[Any]) -> Any:
-    """YAML reads 1e-4 as text; where the setting's default is a number, it is one."""
-    if isinstance(value, str) and isinstance(target.default, (int, float)) and not isinstance(target.default, bool):
+def _as_own(key: str, value: Any, hint: Any) -> Any:
+    """The value of one of RunConfig's fields, checked against the field's type."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kind = next(get_origin(kind) or kind for kind in kinds if kind is not type(None))
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if key == "columns" and isinstance(value, str):
+        return parse_columns(value.split(","), "columns")
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{key} must be a whole number from 1, got {value!r}")
+    if not isinstance(value, kind):
+        examples = {bool: "true or false", str: "a text", dict: "a mapping such as {r: 8} (in a shell: with quotes)"}
+        raise ConfigError(f"{key} must be {examples[kind]}, got {value!r}")
+    return value
+
+
+def _as_training(value: Any, target: dataclasses.Field[Any]) -> Any:
+    """The value of a field of CoverageConfig; YAML reads 1e-4 as text, but where a number is expected it is one."""
+    kind = str(target.type)
+    expects_text = "str" in kind or isinstance(target.default, str)
+    if isinstance(target.default, bool) or ("bool" in kind and not expects_text):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{target.name} must be true or false, got {value!r}")
+    elif isinstance(value, str) and not expects_text and ("int" in kind or "float" in kind):
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             raise ConfigError(f"{target.name} must be a number, got {value!r}") from None
+        return int(number) if "float" not in kind and number.is_integer() else number
     return value

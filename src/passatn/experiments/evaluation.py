@@ -4,39 +4,49 @@ passatn evaluate --model runs/ce/model --data test.jsonl --output eval/ce
 """
 
 import math
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from passatn.evaluate import Results, problems_from_arrays
+from passatn.experiments.config import ConfigError
 from passatn.experiments.problems import EncodedProblems
+from passatn.report import write_run_report
 from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
 from passatn.tasks import extract_answer, get_template
 
-Say = Callable[[str], None]
-
 
 def score(model: PreTrainedModel, problems: EncodedProblems) -> list[dict[str, Any]]:
-    """One record per problem: log p of every accepted answer with its end of sequence, and of all together (nats)."""
+    """One record per problem: log p of every accepted answer with its end of sequence, and of all together (nats).
+
+    −∞ is the string "-inf", as in results.json.
+    """
     flat = [example for answers in problems.answers for example in answers]
     log_p = iter(score_completions(model, flat, progress=True)[:, 0].tolist())
     records = []
     for problem, answers in zip(problems.problems, problems.answers, strict=True):
         scores = [next(log_p) for _ in answers]
-        total = float(np.logaddexp.reduce(scores)) if scores else -math.inf
+        total = min(0.0, float(np.logaddexp.reduce(scores)))
         records.append(
             {
                 "id": problem.id,
-                "log_p": total,
+                "log_p": _plain(total),
                 "answers": [
-                    {"log_p": value, "num_tokens": len(example.completion_ids)}
+                    {"log_p": _plain(value), "num_tokens": len(example.completion_ids)}
                     for value, example in zip(scores, answers, strict=True)
                 ],
             }
         )
     return records
+
+
+def _plain(log_p: float) -> float | str:
+    return "-inf" if log_p == -math.inf else log_p
 
 
 def evaluate(
@@ -86,8 +96,60 @@ def evaluate(
         for problem in problems.problems
     ]
     ids = [problem.id for problem in problems.problems]
-    description = run | {"template": template, "temperature": temperature, "seed": seed, "max_new_tokens": limit}
+    description = run | {"template": template, "temperature": temperature, "seed": seed, "num_samples": num_samples}
+    description |= {"max_new_tokens": limit}
     return Results.from_problems(description, problems_from_arrays(ids, metadata=metadata, **columns), ns=ns)
+
+
+def stored_results(
+    output: Path, asked: dict[str, Any], ns: Sequence[int], *, overwrite: bool = False
+) -> Results | None:
+    """The evaluation that `output` holds already; None if the folder is free, or holds one that may be overwritten.
+
+    Raises:
+        ConfigError: the folder holds something else, or an evaluation with other settings than `asked`.
+    """
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is a file: choose another --output")
+    if not output.exists() or not any(output.iterdir()):
+        return None
+    file = output / "results.json"
+    if not file.exists() or (output / "config.yaml").exists():
+        raise ConfigError(f"{output} exists and holds something else: choose another --output")
+    if overwrite:
+        return None
+    results = Results.load(file)
+    before = dict(results.run) | {"ns": list(results.pass_at_n[0].ns)}
+    for key, value in (asked | {"ns": list(ns)}).items():
+        if before.get(key) != value:
+            raise ConfigError(
+                f"{output} holds an evaluation with {key}={before.get(key)!r}, now it is {value!r}: choose another "
+                "--output, or --overwrite"
+            )
+    return results
+
+
+def write(results: Results, output: Path) -> None:
+    """results.json, report.html and pass_at_n.png in `output`: made aside, so that nothing is left if one fails."""
+    staging = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        write_run_report([results], staging)
+        results.save(staging / "results.json")
+        output.mkdir(parents=True, exist_ok=True)
+        for file in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):
+            file.replace(output / file.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def objective_of(model: str) -> dict[str, Any]:
+    """The N that a model of `passatn train` was trained for, so that reports can draw it as such; else nothing."""
+    config = Path(model).parent / "config.yaml"
+    if Path(model).name != "model" or not config.is_file():
+        return {}
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return {"n_passes": settings.get("n_passes", 1)} if isinstance(settings, dict) else {}
 
 
 def _count(

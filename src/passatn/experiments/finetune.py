@@ -4,18 +4,22 @@ passatn train --config recipe.yaml --output runs/dco-256 --n_passes 256
 """
 
 import math
-import os
+import shlex
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+import yaml
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from passatn.evaluate import ProblemResult, Results
 from passatn.evaluate.callback import Evaluation, PassAtNCallback
-from passatn.experiments.config import RunConfig
-from passatn.experiments.problems import EncodedProblems, load_encoded, overlap_notice
+from passatn.experiments.config import ConfigError, RunConfig
+from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems
 from passatn.experiments.quiet import silence_trainer
 from passatn.experiments.run_directory import MetricsFile, RunDirectory
 from passatn.sample.models import load_model
@@ -27,57 +31,72 @@ Say = Callable[[str], None]
 
 def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
     """What a run would do, without doing it: data, steps, parameters and memory. Loads the model and the data."""
-    model, tokenizer = load_model(config.model, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
-    train, held_out = _load_data(config, tokenizer, say)
-    args = _training_arguments(config, run)
+    parts = _load(config, run, say)
+    args, train = parts.args, parts.train
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     steps_per_epoch = math.ceil(len(train) / batch)
     tokens = sum(len(example.prompt_ids) + len(example.completion_ids) for (example, *_) in train.answers)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in parts.model.parameters())
+    weight_bytes = sum(parameter.numel() * parameter.itemsize for parameter in parts.model.parameters())
+    trained = _count_trained(parts.model, config)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(steps_per_epoch * args.num_train_epochs)
     return {
         "training problems": len(train),
-        "held-out problems": 0 if held_out is None else len(held_out),
+        "held-out problems": 0 if parts.held_out is None else len(parts.held_out),
         "optimizer steps": steps,
         "parameters": parameters,
+        "trained parameters": trained,
         "tokens per epoch": tokens,
-        "training FLOPs (6 · parameters · tokens)": 6 * parameters * tokens * steps / steps_per_epoch,
-        "memory for weights, gradients and AdamW (GB)": round(16 * parameters / 1e9, 2),
-        "arguments": " ".join(f"--{key} {value}" for key, value in config.to_mapping().items()),
+        "training FLOPs (6 · parameters · tokens)": 6 * parameters * tokens * steps // steps_per_epoch,
+        "memory for weights, gradients and AdamW (GB)": round((weight_bytes + 12 * trained) / 1e9, 2),
+        "arguments": shlex.join(_as_arguments(config.to_mapping())),
     }
 
 
-def train(config: RunConfig, run: RunDirectory, say: Say, *, resume: bool = False, bar: Any = None) -> Results | None:
-    """Run (or resume) the training of `config` in `run`; results.json is written last.
+def train(
+    config: RunConfig,
+    run: RunDirectory,
+    say: Say,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    bar: TrainerCallback | None = None,
+) -> Results | None:
+    """Run (or resume) the training of `config` in `run`; model and data are checked before anything is written.
 
     Args:
         say: takes one-line notices.
-        bar: an optional TrainerCallback that shows progress.
+        resume, overwrite: what to do with an existing run; without either it is refused.
+        bar: an optional callback that shows progress.
 
     Returns:
         The evaluation of the final model, if there are held-out problems.
     """
+    run.check(config.to_mapping(), resume=resume, overwrite=overwrite)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    model, tokenizer = load_model(config.model, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
-    problems, held_out = _load_data(config, tokenizer, say)
-    trainer = CoverageTrainer(
-        model,
-        args=_training_arguments(config, run),
-        train_dataset=_dataset(problems),
-        processing_class=tokenizer,
-        peft_config=_lora(config),
-    )
-    silence_trainer(trainer)
-    trainer.add_callback(MetricsFile(run.metrics))
+    parts = _load(config, run, say)
+    try:
+        trainer = _build_trainer(parts, config, run, say)
+    except BaseException:
+        run.remove_empty_folders()
+        raise
+    if trainer.is_world_process_zero():
+        run.begin(config.to_mapping(), overwrite=overwrite)
+    trainer.accelerator.wait_for_everyone()
     if bar is not None:
         trainer.add_callback(bar)
-    if held_out is not None:
-        trainer.add_callback(HeldOut(trainer, held_out, config, run))
-    trainer.train(resume_from_checkpoint=run.last_checkpoint if resume else None)
+    checkpoint = run.last_checkpoint if resume else None
+    if resume:
+        say(
+            f"resuming from {checkpoint}"
+            if checkpoint
+            else f"{run.path} has no checkpoint yet: training from the start"
+        )
+    trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.ended_early:
         say(f"training {trainer.ended_early}")
-    return _finish(trainer, tokenizer, held_out, config, run)
+    return _finish(trainer, parts, config, run)
 
 
 class HeldOut(PassAtNCallback):
@@ -90,6 +109,17 @@ class HeldOut(PassAtNCallback):
             trainer, problems.answers, ns=config.eval_ns, stop_at_n=config.stop_at_n, patience=config.patience
         )
         self.encoded, self.config, self.run = problems, config, run
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Read what a resumed run had measured up to its checkpoint; what lies after it will be measured again."""
+        self.history = []
+        for path in self.run.evaluation_files():
+            results = Results.load(path)
+            log_p = results.column("log_p")
+            if results.run["step"] <= state.global_step and log_p is not None:
+                self.history.append(Evaluation(results.run["step"], results.run["epoch"], log_p[:, np.newaxis]))
+            elif state.is_world_process_zero:
+                path.unlink()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_epoch_end(args, state, control, **kwargs)
@@ -125,26 +155,39 @@ def evaluation_results(
     return Results.from_problems(description, records, ns=config.eval_ns)
 
 
-def _load_data(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, say: Say
-) -> tuple[EncodedProblems, EncodedProblems | None]:
-    train = load_encoded(config.train_data, config, tokenizer, split=config.train_split, limit=config.limit)
-    held_out = None
-    if config.eval_data:
-        held_out = load_encoded(config.eval_data, config, tokenizer, split=config.eval_split, limit=config.eval_limit)
+@dataclass
+class _Parts:
+    """What a training is made of, loaded and checked."""
+
+    args: CoverageConfig
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    train: EncodedProblems
+    held_out: EncodedProblems | None
+
+
+def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
+    """Settings and files before the model: what is wrong with them shows at once."""
+    args = _training_arguments(config, run)
+    train_rows = read_problems(config.train_data, config, split=config.train_split)
+    eval_rows = read_problems(config.eval_data, config, split=config.eval_split) if config.eval_data else None
+    dtype = "float32" if config.dtype == "auto" and config.lora is None else config.dtype
+    model, tokenizer = load_model(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
+    train = encode(train_rows, config, tokenizer, limit=config.limit)
+    held_out = encode(eval_rows, config, tokenizer, limit=config.eval_limit) if eval_rows else None
     for name, problems in (("train", train), ("held-out", held_out)):
         for notice in problems.notices if problems is not None else []:
             say(f"{name} data: {notice}")
-    if held_out is not None and (notice := overlap_notice(train.problems, held_out.problems)):
-        say(f"warning: {notice}")
-    return train, held_out
+    if held_out is not None and (overlap := overlap_notice(train.problems, held_out.problems)):
+        say(f"warning: {overlap}")
+    return _Parts(args, model, tokenizer, train, held_out)
 
 
 def _training_arguments(config: RunConfig, run: RunDirectory) -> CoverageConfig:
     on_gpu = torch.cuda.is_available()
     defaults: dict[str, Any] = {
         "use_cpu": not on_gpu,
-        "bf16": on_gpu,
+        "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "gradient_checkpointing": on_gpu,
         "report_to": "none",
         "save_strategy": "epoch",
@@ -153,7 +196,31 @@ def _training_arguments(config: RunConfig, run: RunDirectory) -> CoverageConfig:
         "disable_tqdm": True,
         "max_length": None,
     }
-    return CoverageConfig(**(defaults | config.training | {"output_dir": str(run.checkpoints)}))
+    try:
+        return CoverageConfig(**(defaults | config.training | {"output_dir": str(run.checkpoints)}))
+    except (TypeError, ValueError, RuntimeError, ImportError) as error:
+        raise ConfigError(f"training settings: {error}") from error
+
+
+def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say) -> CoverageTrainer:
+    try:
+        trainer = CoverageTrainer(
+            parts.model,
+            args=parts.args,
+            train_dataset=_dataset(parts.train),
+            processing_class=parts.tokenizer,
+            peft_config=_lora(config),
+        )
+    except (RuntimeError, ImportError) as error:
+        raise ConfigError(f"training settings: {error}") from error
+    kept: Any = trainer.train_dataset
+    if parts.args.confidence == "completion" and len(kept) < len(parts.train):
+        say(f"train data: {len(parts.train) - len(kept)} examples exceed max_length and were left out")
+    silence_trainer(trainer)
+    trainer.add_callback(MetricsFile(run.metrics))
+    if parts.held_out is not None:
+        trainer.add_callback(HeldOut(trainer, parts.held_out, config, run))
+    return trainer
 
 
 def _dataset(problems: EncodedProblems) -> Dataset:
@@ -173,25 +240,46 @@ def _lora(config: RunConfig) -> Any:
         return None
     from peft import LoraConfig
 
-    return LoraConfig(task_type="CAUSAL_LM", **config.lora)
+    try:
+        return LoraConfig(**({"task_type": "CAUSAL_LM"} | config.lora))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"lora {config.lora}: {error}") from error
 
 
-def _finish(
-    trainer: CoverageTrainer,
-    tokenizer: PreTrainedTokenizerBase,
-    held_out: EncodedProblems | None,
-    config: RunConfig,
-    run: RunDirectory,
-) -> Results | None:
+def _count_trained(model: PreTrainedModel, config: RunConfig) -> int:
+    """Parameters with a gradient. With `lora` the adapter is put into the model to be counted."""
+    if config.lora is None:
+        return sum(parameter.numel() for parameter in model.parameters())
+    from peft import get_peft_model
+
+    adapted = get_peft_model(model, _lora(config))
+    return sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
+
+
+def _as_arguments(settings: dict[str, Any]) -> list[str]:
+    """Settings as `--key value` words that read back as they are."""
+    words = []
+    for key, value in settings.items():
+        text = yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("\n...\n").strip()
+        words += [f"--{key}", text]
+    return words
+
+
+def _finish(trainer: CoverageTrainer, parts: _Parts, config: RunConfig, run: RunDirectory) -> Results | None:
     """Store the last evaluation and the final model; the model's folder, whole or absent, marks a finished run."""
     results = None
-    if held_out is not None and trainer.is_world_process_zero():
-        results = Results.load(max(run.evaluations.glob("step-*.json")))
+    is_main = trainer.is_world_process_zero()
+    if parts.held_out is not None and is_main:
+        results = Results.load(run.evaluation_files()[-1])
         results.save(run.results)
     partial = run.model.with_name("model.partial")
+    if is_main:
+        shutil.rmtree(partial, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(partial))
-    if trainer.is_world_process_zero():
-        tokenizer.save_pretrained(partial)
+    if is_main:
+        parts.tokenizer.save_pretrained(partial)
         (partial / "training_args.bin").unlink(missing_ok=True)
-        os.replace(partial, run.model)
+        partial.replace(run.model)
+    trainer.accelerator.wait_for_everyone()
     return results

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from passatn.experiments.config import RunConfig
+from passatn.experiments.config import ConfigError, RunConfig
 from passatn.tasks import (
     EncodedExample,
+    EncodingError,
     Problem,
+    ProblemSet,
     encode_answers,
     encode_problems,
     find_overlap,
@@ -29,41 +31,60 @@ class EncodedProblems:
         return len(self.problems)
 
 
-def load_encoded(
-    source: str, config: RunConfig, tokenizer: PreTrainedTokenizerBase, *, split: str | None, limit: int | None
-) -> EncodedProblems:
-    """Load, encode, drop what is longer than the configured lengths, keep the first `limit`.
-
-    Raises:
-        ValueError: a bad row, an example that cannot be encoded, or nothing left.
-    """
-    loaded = load_problems(
+def read_problems(source: str, config: RunConfig, *, split: str | None) -> ProblemSet:
+    """The rows of a source as problems. Raises ValueError, one line with the source, the row and the remedy."""
+    get_template(config.template)
+    return load_problems(
         source, preset=config.preset, columns=config.columns, split=split, skip_bad_rows=config.skip_bad_rows
     )
+
+
+def encode(
+    loaded: ProblemSet, config: RunConfig, tokenizer: PreTrainedTokenizerBase, *, limit: int | None
+) -> EncodedProblems:
+    """Encode problems, drop what is longer than the configured lengths, keep the first `limit`.
+
+    Raises:
+        ConfigError: an example that cannot be encoded, or nothing left; names the source.
+    """
     notices = []
     if loaded.num_skipped:
         notices.append(f"{loaded.num_skipped} bad rows were left out; first: {loaded.skipped[0]}")
+    answered = [problem for problem in loaded if problem.answers]
+    if len(answered) < len(loaded):
+        notices.append(f"{len(loaded) - len(answered)} problems without an accepted answer were left out")
+    try:
+        encoded = _encode_all(answered, config, tokenizer, notices)
+    except EncodingError as error:
+        raise ConfigError(f"{loaded.source}: {error}; --skip-bad-rows leaves such problems out") from None
+    short = [(problem, answers) for problem, answers in encoded if _is_short(answers[0], config)]
+    if len(short) < len(encoded):
+        notices.append(f"{len(short)} of {len(encoded)} problems are within the length limits")
+    if not short:
+        raise ConfigError(f"{loaded.source}: no problem is left; {'; '.join(notices)}")
+    return EncodedProblems([p for p, _ in short[:limit]], [answers for _, answers in short[:limit]], notices)
+
+
+def _encode_all(
+    problems: list[Problem], config: RunConfig, tokenizer: PreTrainedTokenizerBase, notices: list[str]
+) -> list[tuple[Problem, list[EncodedExample]]]:
+    """Each problem with the encodings of its answers; with skip_bad_rows, without those that cannot be encoded."""
     template = get_template(config.template)
-    problems = [problem for problem in loaded if problem.answers]
     first, report = encode_problems(tokenizer, template, problems, skip_bad=config.skip_bad_rows)
     if report.num_skipped:
         notices.append(report.describe())
-    short = [
-        (problem, example)
-        for problem, example in zip(problems, first, strict=True)
-        if example is not None and _is_short(example, config)
-    ]
-    if len(short) < len(problems):
-        notices.append(f"{len(short)} of {len(problems)} problems are within the length limits")
-    if limit is not None:
-        short = short[:limit]
-    if not short:
-        raise ValueError(f"{source}: no problem is left; raise max_prompt_tokens or max_answer_tokens")
-    answers = [
-        encode_answers(tokenizer, template, problem) if len(problem.answers) > 1 else [example]
-        for problem, example in short
-    ]
-    return EncodedProblems([problem for problem, _ in short], answers, notices)
+    encoded = []
+    for problem, example in zip(problems, first, strict=True):
+        if example is None:
+            continue
+        try:
+            several = len(problem.answers) > 1
+            encoded.append((problem, encode_answers(tokenizer, template, problem) if several else [example]))
+        except EncodingError as error:
+            if not config.skip_bad_rows:
+                raise
+            notices.append(f"left out: {error}")
+    return encoded
 
 
 def overlap_notice(train: Sequence[Problem], test: Sequence[Problem]) -> str | None:

@@ -5,6 +5,7 @@ Nothing overwrites an existing run unless told to; a finished run has model/, wh
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -46,36 +47,57 @@ class RunDirectory:
     def last_checkpoint(self) -> str | None:
         return get_last_checkpoint(str(self.checkpoints)) if self.checkpoints.is_dir() else None
 
-    def begin(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready, or refuse.
+    def evaluation_files(self) -> list[Path]:
+        """One results.json per evaluation on held-out problems, in order of steps."""
+        return sorted(self.evaluations.glob("step-*.json"))
+
+    def check(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Whether a run of these settings may use the folder; nothing is written or deleted.
 
         Raises:
-            ConfigError: the folder holds something and neither `resume` nor `overwrite` says what to do with it, or
-                the run to resume was configured differently.
+            ConfigError: the folder holds something else, another run, or an unfinished one and neither `resume` nor
+                `overwrite` says what to do with it. A finished run with the same settings passes.
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other")
-        occupied = self.path.exists() and any(self.path.iterdir())
-        if occupied and not self.config.exists():
-            raise ConfigError(f"{self.path} exists and is not a run of passatn: choose another --output")
-        if occupied and overwrite:
-            shutil.rmtree(self.path)
-        elif occupied and not resume:
-            raise ConfigError(f"{self.path} holds an unfinished run: --resume continues it, --overwrite starts anew")
-        elif occupied:
-            self._check_same(config)
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file: choose another --output")
+        if not self._is_occupied():
             return
-        self.evaluations.mkdir(parents=True)
-        write_atomically(self.path / "environment.json", (json.dumps(environment(), indent=1) + "\n").encode())
-        write_atomically(self.config, yaml.safe_dump(config, sort_keys=False).encode())
+        if not self.config.exists():
+            raise ConfigError(f"{self.path} exists and is not a run of passatn: choose another --output")
+        if overwrite:
+            return
+        if not (resume or self.is_finished):
+            raise ConfigError(f"{self.path} holds an unfinished run: --resume continues it, --overwrite starts anew")
+        self._check_same(config)
+
+    def begin(self, config: dict[str, Any], *, overwrite: bool = False) -> None:
+        """Make the folder of a new run, in place of an old one if told to; a run to be resumed is left as it is."""
+        if overwrite and self._is_occupied():
+            shutil.rmtree(self.path)
+        self.evaluations.mkdir(parents=True, exist_ok=True)
+        if not self.config.exists():
+            write_atomically(self.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+            write_atomically(self.path / "environment.json", (json.dumps(environment(), indent=1) + "\n").encode())
+
+    def remove_empty_folders(self) -> None:
+        """Undo the making of a folder in which no run has begun; one that holds a file is left alone."""
+        if self.path.is_dir() and not self._is_occupied():
+            shutil.rmtree(self.path)
+
+    def _is_occupied(self) -> bool:
+        return self.path.is_dir() and any(not path.is_dir() for path in self.path.rglob("*"))
 
     def _check_same(self, config: dict[str, Any]) -> None:
-        before = yaml.safe_load(self.config.read_text())
+        before = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        if not isinstance(before, dict):
+            raise ConfigError(f"{self.config}: expected `key: value` lines; --overwrite starts anew")
         for key in sorted(before.keys() | config.keys()):
             if before.get(key) != config.get(key):
                 raise ConfigError(
-                    f"{self.path} was begun with {key}={before.get(key)!r}, now it is {config.get(key)!r}: resume with "
-                    "the same settings, or --overwrite"
+                    f"{self.path} was begun with {key}={before.get(key)!r}, now it is {config.get(key)!r}: use the "
+                    "same settings, another --output, or --overwrite"
                 )
 
 
@@ -95,7 +117,10 @@ def environment() -> dict[str, Any]:
 
 
 class MetricsFile(TrainerCallback):
-    """Append every log entry to metrics.jsonl; a resumed run first drops what lies after its checkpoint."""
+    """Append every log entry to metrics.jsonl; a resumed run first drops what lies after its checkpoint.
+
+    A number that JSON lacks is written as the string "nan", "inf" or "-inf".
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,5 +134,6 @@ class MetricsFile(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs:
+            plain = {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in logs.items()}
             with self.path.open("a") as file:
-                file.write(json.dumps({"step": state.global_step, "epoch": state.epoch} | logs) + "\n")
+                file.write(json.dumps({"step": state.global_step, "epoch": state.epoch} | plain) + "\n")

