@@ -161,6 +161,35 @@ def report(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder with results.json, or such a file.")],
+    second: Annotated[Path, typer.Argument(help="Another run over the same problems.")],
+) -> None:
+    """The second run against the first on the same problems, paired, with a plain sentence as verdict."""
+    from passatn.evaluate import Results, compare_results
+
+    a, b = (Results.load(_results_file(path)) for path in (first, second))
+    shared = [n for n in a.pass_at_n[0].ns if n in b.pass_at_n[0].ns] if a.pass_at_n and b.pass_at_n else []
+    if not shared:
+        raise ValueError(f"{a.name} and {b.name} have no N in common: evaluate both with the same --ns")
+    difference = compare_results(a, b, shared)
+    table = Table("N", "difference", "95 % interval", "p (Holm)", "wins : losses", "p (sign test)")
+    for i, n in enumerate(shared):
+        table.add_row(
+            f"{n:,}",
+            f"{100 * difference.difference[i]:+.1f}",
+            f"{100 * difference.low[i]:+.1f} – {100 * difference.high[i]:+.1f}",
+            f"{difference.adjusted_p_value[i]:.3f}",
+            f"{difference.wins[i]} : {difference.losses[i]}",
+            f"{difference.sign_p_value[i]:.3f}",
+        )
+    console = Console()
+    console.print(f"pass@N of {escape(b.name)} minus {escape(a.name)}, in points", highlight=False)
+    console.print(table)
+    console.print(difference.verdict(a.name, b.name), markup=False, highlight=False)
+
+
+@app.command()
 def doctor() -> None:
     """What is installed, what works, and what to do about the rest."""
     from passatn.experiments.doctor import diagnose

@@ -31,10 +31,10 @@ def test_the_sentence_says_who_is_better_where_and_where_nobody_is():
     b = np.where(np.arange(300) % 2, -9.0, np.log(0.9))
     difference = compare_paired(a, b, [1, 4096])
     sentence = difference.verdict("careful", "bold")
-    assert sentence.startswith("Bold is better than careful at N = 1 (by up to 2")
+    assert sentence.startswith("Verdict: bold is better than careful at N = 1 (by up to 2")
     assert "careful is better than bold at N = 4096" in sentence
     same = compare_paired(a, a + generator.normal(scale=0.01, size=300).clip(-0.1, 0.05), [1, 16])
-    assert same.verdict("a", "b").startswith("These 300 problems do not tell them apart at N = 1, 16")
+    assert same.verdict("a", "b").startswith("Verdict: these 300 problems do not tell them apart at N = 1, 16")
 
 
 def test_wins_and_losses_count_problems():

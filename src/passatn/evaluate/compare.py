@@ -51,7 +51,7 @@ class PairedDifference:
         if unclear:
             parts.append(f"these {self.num_problems} problems do not tell them apart at N = {', '.join(unclear)}")
         sentence = "; ".join(parts)
-        return f"{sentence[0].upper()}{sentence[1:]} (paired bootstrap, Holm-corrected over N, level {level:g})."
+        return f"Verdict: {sentence} (paired bootstrap, Holm-corrected over N, level {level:g})."
 
 
 def compare_paired(
