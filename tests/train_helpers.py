@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
+from trl import SFTConfig
 
-from passatn.train import CoverageConfig
+from passatn.train import CoverageConfig, CoverageTrainer
+from tiny import build_model, build_tokenizer
 
 
 def make_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
@@ -52,3 +55,36 @@ def log_probs_float64(model: Any, tokenizer: Any, rows: list[dict[str, str]]) ->
         log_ps.append(token_log_probs[len(prompt) - 1 :].sum())
         lengths.append(len(ids) - len(prompt))
     return torch.stack(log_ps), torch.tensor(lengths)
+
+
+def make_trainer(
+    output_dir: Path,
+    rows: list[dict[str, Any]] | None = None,
+    *,
+    model: Any = None,
+    trainer_class: Any = CoverageTrainer,
+    arguments: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Any:
+    """A trainer of the tiny model on `rows` (default: 16); `arguments` go to the trainer, `settings` to its config."""
+    config_class = CoverageConfig if trainer_class is CoverageTrainer else SFTConfig
+    given = {
+        "train_dataset": Dataset.from_list(make_rows(16) if rows is None else rows),
+        "processing_class": build_tokenizer(),
+        **(arguments or {}),
+    }
+    args = make_config(output_dir, config_class, **settings)
+    return trainer_class(build_model() if model is None else model, args=args, **given)
+
+
+def weights_of(model: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def assert_same_weights(model: Any, expected: dict[str, torch.Tensor]) -> None:
+    """To the bit."""
+    assert [name for name, p in model.named_parameters() if not torch.equal(p, expected[name])] == []
+
+
+def training_logs(trainer: Any) -> list[dict[str, float]]:
+    return [entry for entry in trainer.state.log_history if "loss" in entry]

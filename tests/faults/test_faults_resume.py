@@ -12,7 +12,7 @@ import torch
 from training_run import make_trainer
 
 SCRIPT = Path(__file__).with_name("training_run.py")
-REPLACING = {"n_passes": 30000, "min_confidence_weight": 0.6, "min_active_fraction": 0.0}
+REPLACING = {"n_passes": 3000, "min_confidence_weight": 0.6, "min_active_fraction": 0.0}
 CASES = {
     "replacement": (REPLACING, "11"),
     "replacement, in a save": (REPLACING, "save:3"),

@@ -15,7 +15,10 @@ torch.set_num_threads(1)
 
 
 def run(folder: Path, settings: dict) -> CoverageTrainer:
-    """Train on 32 rows (whole batches: accelerate repeats rows to even out a last one) with plain SGD, so that a difference in the gradient stays a difference in the weights."""
+    """Train on 32 rows by plain SGD: a difference in the gradient stays a difference in the weights.
+
+    Whole batches, because accelerate repeats rows to even out a last one.
+    """
     trainer = CoverageTrainer(
         build_model(),
         args=make_config(folder, num_train_epochs=2, learning_rate=0.05, data_seed=1, **settings),

@@ -13,7 +13,7 @@ import torch
 from ddp_run import run
 
 SCRIPT = Path(__file__).with_name("ddp_run.py")
-REPLACING = {"n_passes": 30000, "min_confidence_weight": 0.6, "min_active_fraction": 0.0}
+REPLACING = {"n_passes": 3000, "min_confidence_weight": 0.6, "min_active_fraction": 0.0}
 CASES = {
     "replacement": REPLACING,
     "replacement by tokens": REPLACING | {"loss_normalization": "token"},
@@ -38,8 +38,9 @@ def torchrun(folder: Path, settings: dict) -> list[dict]:
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize(
+    "name", ["replacement", *(pytest.param(name, marks=pytest.mark.slow) for name in list(CASES)[1:])]
+)
 def test_two_processes_train_what_one_does(name, tmp_path):
     settings = CASES[name]
     ranks = torchrun(tmp_path, settings | {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2})
@@ -51,7 +52,7 @@ def test_two_processes_train_what_one_does(name, tmp_path):
         assert torch.equal(ranks[0]["weights"][parameter], ranks[1]["weights"][parameter])
         assert torch.allclose(ranks[0]["weights"][parameter], value, atol=1e-5), parameter
     assert ranks[0]["state"] == ranks[1]["state"]
+    # What was weighed, accepted, replaced and put back does not depend on how it was split over processes.
+    assert ranks[0]["state"] == alone.coverage_state()
     if "replacement" in name:
-        stream = ranks[0]["state"]["stream"]
-        assert stream["num_replaced"] > 5
-        assert stream["num_replaced"] >= alone.coverage_state()["stream"]["num_replaced"] - 8
+        assert ranks[0]["state"]["stream"]["num_replaced"] > 5

@@ -23,8 +23,8 @@ def test_unshuffled_stream_keeps_the_order_of_the_data():
 
 def test_put_back_candidates_come_first_and_in_order():
     stream = CandidateStream(10, seed=0, shuffle=False)
-    drawn = stream.draw(4)
-    stream.put_back(drawn[2:])
+    assert stream.draw(4) == [0, 1, 2, 3]
+    stream.put_back(2)
     assert stream.draw(4) == [2, 3, 4, 5]
 
 
@@ -37,7 +37,8 @@ def test_stream_ends_after_max_passes():
 
 def test_resumed_stream_continues_like_the_uninterrupted_one():
     stream = CandidateStream(13, seed=5)
-    stream.put_back(stream.draw(9)[4:])
+    stream.draw(16)
+    stream.put_back(5)  # back into the first pass
     stream.record([True, False, True, True])
     saved = json.loads(json.dumps(stream.state_dict()))
     resumed = CandidateStream(13, seed=5)
@@ -74,7 +75,7 @@ def test_batch_is_filled_from_further_rounds_and_surplus_is_put_back():
     assert step.num_accepted == 4
     assert step.is_complete
     assert step.draw_round() == []
-    # two were missing; whatever was drawn beyond them is the next to be drawn
+    # two were missing; whatever was drawn beyond them is the next to be drawn, active or not
     assert stream.draw(1) == [6]
     assert stream.num_replaced == 2
 
@@ -88,7 +89,33 @@ def test_a_batch_weighs_at_most_one_pass_beyond_which_it_stays_short():
     while indices := step.draw_round():
         step.decide([False] * len(indices))
         rounds += 1
-    assert 20 <= stream.num_weighed < 20 + 8
+    assert stream.num_weighed == 20
     assert step.num_accepted == 0
     assert step.is_complete
     assert rounds >= 2
+
+
+@pytest.mark.parametrize(("world_size", "micro_batch_size"), [(1, 6), (2, 3), (3, 1)])
+def test_a_batch_is_a_function_of_the_stream_alone(world_size, micro_batch_size):
+    """Whether a candidate is active depends on the step here, as it does in training."""
+    stream = CandidateStream(40, seed=2)
+    steps, accepted_by_step = 12, []
+    for number in range(steps):
+        step = ReplacementStep(stream, 6, world_size, micro_batch_size)
+        rounds, accepted = step.draw_first_rounds(6 // (world_size * micro_batch_size)), []
+        while rounds:
+            indices = rounds.pop(0)
+            takes = step.decide([(index + number) % 3 == 0 for index in indices])
+            accepted += [index for index, taken in zip(indices, takes, strict=False) if taken]
+            if not rounds and (more := step.draw_round()):
+                rounds = [more]
+        accepted_by_step.append(accepted)
+    order = iter(CandidateStream(40, seed=2).draw(10_000))
+    expected = []
+    for number in range(steps):
+        batch: list[int] = []
+        while len(batch) < 6:
+            index = next(order)
+            batch += [index] if (index + number) % 3 == 0 else []
+        expected.append(batch)
+    assert accepted_by_step == expected

@@ -46,7 +46,7 @@ class PassAtNCallback(TrainerCallback):
         best: the evaluation with the highest pass@`stop_at_n`, when that is set.
 
     Raises:
-        ValueError: `stop_at_n` is not one of `ns`, or an option is out of range.
+        ValueError: there are no problems, `stop_at_n` is not one of `ns`, or an option is out of range.
     """
 
     def __init__(
@@ -67,6 +67,8 @@ class PassAtNCallback(TrainerCallback):
             raise ValueError(f"stop_at_n={stop_at_n} is not among ns={tuple(ns)}")
         if patience < 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
+        if not problems:
+            raise ValueError("there is no problem to evaluate on")
         self.trainer, self.problems, self.ns, self.every = trainer, problems, tuple(ns), every
         self.temperatures, self.stop_at_n, self.patience, self.prefix = temperatures, stop_at_n, patience, prefix
         self.history: list[Evaluation] = []
@@ -80,25 +82,36 @@ class PassAtNCallback(TrainerCallback):
         if self.every == "epoch":
             self._evaluate(state, control)
 
-    def on_evaluate(
-        self, args: Any, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.every == "evaluate":
-            metrics.update(self._evaluate(state, control))
+            kwargs["metrics"].update(self._evaluate(state, control))
 
     def _evaluate(self, state: TrainerState, control: TrainerControl) -> dict[str, float]:
-        log_p = self._score()
-        evaluation = Evaluation(state.global_step, float(state.epoch or 0.0), log_p)
-        self.history.append(evaluation)
-        values = {n: float(coverage(log_p[:, 0], n).mean()) for n in self.ns}
-        metrics = {f"{self.prefix}_pass@{n}": value for n, value in values.items()}
-        self.trainer.log(dict(metrics))
-        if self.stop_at_n is not None:
-            self._stop_when_over(evaluation, control)
+        """Score, log and decide whether to stop; the scores of an evaluation of several data sets are taken once."""
+        is_repeated = bool(self.history) and self.trainer.is_in_train and self.history[-1].step == state.global_step
+        if is_repeated:
+            evaluation = self.history[-1]
+        else:
+            evaluation = Evaluation(state.global_step, float(state.epoch or 0.0), self._score())
+            self.history.append(evaluation)
+        metrics = {f"{self.prefix}_pass@{n}": _pass_at_n(evaluation, n) for n in self.ns}
+        if not is_repeated:
+            self._log(metrics)
+            if self.stop_at_n is not None:
+                self._stop_when_over(self.stop_at_n, control)
         return metrics
 
-    def _stop_when_over(self, evaluation: Evaluation, control: TrainerControl) -> None:
-        scores = [float(coverage(past.log_p[:, 0], self.stop_at_n).mean()) for past in self.history]
+    def _log(self, metrics: dict[str, float]) -> None:
+        """Log as an evaluation: in training mode TRL would add the training metrics here, and lose them for its own."""
+        model: Any = self.trainer.model
+        mode, model.training = model.training, False
+        try:
+            self.trainer.log(dict(metrics))
+        finally:
+            model.training = mode
+
+    def _stop_when_over(self, n: int, control: TrainerControl) -> None:
+        scores = [_pass_at_n(evaluation, n) for evaluation in self.history]
         best = int(np.argmax(scores))
         self.best = self.history[best]
         if len(scores) - 1 - best >= self.patience:
@@ -106,7 +119,8 @@ class PassAtNCallback(TrainerCallback):
 
     def _score(self) -> NDArray[np.float64]:
         """Scores of all problems; processes share the work unless the model itself is spread over them."""
-        model, accelerator = self.trainer.model, self.trainer.accelerator
+        model: Any = self.trainer.model
+        accelerator = self.trainer.accelerator
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
         if accelerator.num_processes == 1 or spread:
             return score_problems(model, self.problems, temperatures=self.temperatures)
@@ -119,3 +133,8 @@ class PassAtNCallback(TrainerCallback):
             if part is not None:
                 log_p[rank :: accelerator.num_processes] = part
         return log_p
+
+
+def _pass_at_n(evaluation: Evaluation, n: int) -> float:
+    """Mean coverage at the first temperature."""
+    return float(coverage(evaluation.log_p[:, 0], n).mean())

@@ -40,8 +40,10 @@ class AtomicCheckpointMixin(Trainer):
         self.accelerator.wait_for_everyone()
         self._save_staged(model, trial)
         self.accelerator.wait_for_everyone()
-        if self.state.best_model_checkpoint == str(staged):
-            self.state.best_model_checkpoint = str(final)
+        # Trainer looked for the best checkpoint among the staged ones.
+        best = run_dir / f"{PREFIX_CHECKPOINT_DIR}-{self.state.best_global_step}"
+        if self.state.best_global_step and (best == final or best.is_dir()):
+            self.state.best_model_checkpoint = str(best)
         if self.args.should_save:
             self.state.save_to_json(str(staged / "trainer_state.json"))
             (staged / COVERAGE_STATE_NAME).write_text(json.dumps(self.coverage_state()))

@@ -18,17 +18,26 @@ def check_combination(
     """
     if args.is_plain_sft:
         return
+    columns = getattr(train_dataset, "column_names", None) or []
     reasons = {
         "loss_type='dft'": args.loss_type == "dft",
         "label_smoothing_factor > 0": args.label_smoothing_factor > 0,
         "compute_loss_func": compute_loss_func is not None,
-        "a vision model or dataset": _is_vision(train_dataset, processing_class),
-        "sequence, context or tensor parallelism": _splits_sequences(args),
+        "a vision model or dataset": isinstance(processing_class, ProcessorMixin)
+        or bool({"image", "images"} & {*columns}),
+        "completion_only_loss=False on data with prompts (p would include the prompt)": bool(
+            args.completion_only_loss is False and "prompt" in columns
+        ),
         "packing_strategy='wrapped' or 'bfd_split' (they cut completions apart; use 'bfd')": bool(
             args.packing and args.packing_strategy != "bfd"
         ),
         "confidence='proof' with packing or padding_free": bool(
             args.confidence == "proof" and (args.packing or args.padding_free)
+        ),
+        "confidence='proof' with dataset_kwargs={'skip_prepare_dataset': True}": bool(
+            args.confidence == "proof"
+            and isinstance(args.dataset_kwargs, dict)
+            and args.dataset_kwargs.get("skip_prepare_dataset")
         ),
     }
     if args.replaces_examples:
@@ -43,7 +52,7 @@ def check_combination(
                 args.train_sampling_strategy not in ("random", "sequential")
             ),
             "loss_normalization='token' under DeepSpeed with min_confidence_weight > 0": bool(
-                args.deepspeed and args.loss_normalization == "token"
+                args.deepspeed_plugin is not None and args.loss_normalization == "token"
             ),
         }
     for reason, applies in reasons.items():
@@ -52,11 +61,13 @@ def check_combination(
             raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with {reason}{remedy}")
 
 
-def _is_vision(train_dataset: Any, processing_class: Any) -> bool:
-    columns = getattr(train_dataset, "column_names", None) or []
-    return isinstance(processing_class, ProcessorMixin) or "image" in columns or "images" in columns
+def check_parallelism(args: CoverageConfig, parallelism: Any) -> None:
+    """Raise ValueError if completions are split over processes.
 
-
-def _splits_sequences(args: CoverageConfig) -> bool:
-    config = args.parallelism_config
-    return config is not None and bool(config.sp_enabled or config.cp_enabled or config.tp_enabled)
+    Args:
+        parallelism: the accelerator's `parallelism_config`; unlike that of `args`, it knows accelerate's own settings.
+    """
+    if args.is_plain_sft or parallelism is None:
+        return
+    if parallelism.sp_enabled or parallelism.cp_enabled or parallelism.tp_enabled:
+        raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with sequence, context or tensor parallelism")

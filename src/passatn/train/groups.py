@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 GROUP_COLUMN = "group_id"
 
 
-def group_rows(dataset: Dataset) -> Dataset:
+def group_rows(dataset: Dataset | IterableDataset) -> Dataset:
     """Collapse tokenised rows into one row per `group_id`, in order of first appearance.
 
     Args:
@@ -19,8 +19,10 @@ def group_rows(dataset: Dataset) -> Dataset:
         A dataset whose `input_ids` and `labels` are lists of rows, one list per group.
 
     Raises:
-        ValueError: there is no `group_id` column, or a row has none.
+        ValueError: there is no `group_id` column, or a row has none, or the data is streaming.
     """
+    if not isinstance(dataset, Dataset):
+        raise ValueError("confidence='proof' cannot be combined with streaming data: a group has to be seen whole")
     if GROUP_COLUMN not in dataset.column_names:
         raise ValueError(f"confidence='proof' needs a column {GROUP_COLUMN!r}; the dataset has {dataset.column_names}")
     groups: dict[Any, tuple[list[list[int]], list[list[int]]]] = {}
@@ -37,6 +39,13 @@ def group_rows(dataset: Dataset) -> Dataset:
             "labels": [labels for _, labels in groups.values()],
         }
     )
+
+
+def is_grouped(dataset: Dataset | IterableDataset) -> bool:
+    """Whether the rows are groups already, made by `group_rows`."""
+    if not isinstance(dataset, Dataset) or GROUP_COLUMN not in dataset.column_names:
+        return False
+    return "labels" in dataset.column_names and len(dataset) > 0 and isinstance(dataset[0]["labels"][0], list)
 
 
 class GroupCollator:

@@ -1,9 +1,27 @@
-"""log p of each example from per-token log-probabilities: ℓ = Σ_t log p(y_t | x, y_<t), in nats."""
+"""log p of each example from per-token log-probabilities, ℓ = Σ_t log p(y_t | x, y_<t) in nats, and what follows.
+
+A NaN log p (a model that has diverged) gives a NaN loss and counts as active, so that it shows in the log as it does
+in TRL; the functions of `passatn.coverage` would refuse it.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from passatn.coverage import confidence_weight, log_coverage
+
+
+def coverage_losses(log_p: Tensor, n_passes: float) -> Tensor:
+    """−log C^N `[examples]` (eq. 3), differentiable."""
+    is_nan = log_p.isnan()
+    return torch.where(is_nan, log_p, -log_coverage(log_p.masked_fill(is_nan, 0.0), n_passes))
+
+
+def confidence_weights(log_p: Tensor, n_passes: float) -> Tensor:
+    """F(N, p) `[examples]` (eq. 4), without gradient."""
+    log_p = log_p.detach()
+    return confidence_weight(log_p.masked_fill(log_p.isnan(), -torch.inf), n_passes)
 
 
 def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -12,8 +30,9 @@ def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[
     Args:
         token_log_probs: `[rows, length − 1]`, zero where `label_mask` is False.
         label_mask: `[rows, length − 1]` bool, True on completion tokens.
-        inputs: the collated batch. `seq_idx` `[1, length]` marks the examples of a padding-free batch and
-            `group_sizes` `[groups]` the number of rows of each group (whole-proof confidence).
+        inputs: the collated batch. `seq_idx` `[1, length]` marks the examples of a padding-free batch (stretches
+            without completion tokens are padding) and `group_sizes` `[groups]` the number of rows of each group
+            (whole-proof confidence).
 
     Returns:
         `(log_p, num_tokens)`, each `[examples]`; log_p in float64 (float32 on devices without it), at most 0, with
@@ -23,8 +42,9 @@ def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[
     tokens = token_log_probs.to(dtype)
     if "seq_idx" in inputs:
         index = inputs["seq_idx"][0, 1:].long()
-        log_p = _sum_by(tokens[0], index, int(index.max()) + 1)
-        num_tokens = _sum_by(label_mask[0].long(), index, int(index.max()) + 1)
+        size = int(inputs["seq_idx"].max()) + 1
+        log_p, num_tokens = _sum_by(tokens[0], index, size), _sum_by(label_mask[0].long(), index, size)
+        log_p, num_tokens = log_p[num_tokens > 0], num_tokens[num_tokens > 0]
     else:
         log_p, num_tokens = tokens.sum(-1), label_mask.sum(-1)
     if "group_sizes" in inputs:

@@ -4,6 +4,7 @@ TRL truncates at `max_length` without a word and only warns when tokens merge ac
 Either way the completion that is trained is not the completion that will be sampled.
 """
 
+import json
 from functools import partial
 from typing import Any
 
@@ -79,7 +80,8 @@ def find_problem(
             "drop the row"
         )
     start = next((position for position, label in enumerate(labels) if label != -100), None)
-    if start is None:
+    # The first token of a sequence is never predicted.
+    if start is None or not any(label != -100 for label in labels[1:]):
         return "it has no completion tokens to train on"
     prompt_ids = _prompt_ids(example, tokenizer, chat_template)
     if prompt_ids is not None and start < len(prompt_ids):
@@ -98,13 +100,14 @@ def _prompt_ids(example: dict[str, Any], tokenizer: Any, chat_template: str | No
     if isinstance(prompt, str):
         return tokenizer(text=prompt)["input_ids"]
     if isinstance(prompt, list):
+        tools = example.get("tools")
         rendered = tokenizer.apply_chat_template(
             prompt,
             tokenize=True,
             return_dict=True,
             add_generation_prompt=True,
             chat_template=chat_template,
-            tools=example.get("tools"),
+            tools=json.loads(tools) if isinstance(tools, str) else tools,
             **(example.get("chat_template_kwargs") or {}),
         )
         return rendered["input_ids"]

@@ -26,11 +26,8 @@ class ReplacementStep:
     world_size: int
     micro_batch_size: int
     num_accepted: int = 0
+    num_drawn: int = 0
     rounds: list[list[int]] = field(default_factory=list)
-    _start: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._start = self.stream.position
 
     def draw_round(self) -> list[int]:
         """Draw one more round of candidates, in rank order; empty when the step is complete.
@@ -42,37 +39,43 @@ class ReplacementStep:
             return []
         missing = self.target - self.num_accepted
         per_process = math.ceil(missing / (self.stream.expected_active_fraction * self.world_size))
-        per_process = int(min(per_process, self.micro_batch_size, self.stream.num_left // self.world_size))
-        indices = self.stream.draw(per_process * self.world_size)
-        self.rounds.append(indices)
-        return indices
+        available = min(self.stream.num_left, self._left_of_pass) // self.world_size
+        per_process = int(min(per_process, self.micro_batch_size, available))
+        return self._draw(per_process * self.world_size)
 
     def draw_first_rounds(self, num_micro_batches: int) -> list[list[int]]:
         """The step's ordinary micro-batches: `num_micro_batches` full rounds."""
         size = self.micro_batch_size * self.world_size
-        self.rounds = [self.stream.draw(size) for _ in range(num_micro_batches)]
-        return list(self.rounds)
+        return [self._draw(size) for _ in range(num_micro_batches)]
+
+    def _draw(self, count: int) -> list[int]:
+        indices = self.stream.draw(count)
+        self.rounds.append(indices)
+        self.num_drawn += count
+        return indices
 
     def decide(self, active: list[bool]) -> list[bool]:
-        """Accept active candidates of the oldest open round until the batch is full; put surplus ones back.
+        """Accept active candidates of the oldest open round until the batch is full; put all later ones back.
+
+        Those that are not active are put back as well: so a batch is a function of the stream alone, whatever the
+        number of processes and the size of a round.
 
         Args:
             active: whether F ≥ ε, for the round's candidates in rank order.
 
         Returns:
-            For each candidate, whether it is part of this step's batch.
+            For each candidate that was decided on, whether it is part of this step's batch.
         """
         indices = self.rounds.pop(0)
-        accepted, surplus = [], []
-        for index, is_active in zip(indices, active, strict=True):
-            takes = is_active and self.num_accepted < self.target
-            if is_active and not takes:
-                surplus.append(index)
-            else:
-                self.stream.record([is_active])
-            self.num_accepted += takes
-            accepted.append(takes)
-        self.stream.put_back(surplus)
+        decided = 0
+        for is_active in active:
+            if self.num_accepted >= self.target:
+                break
+            self.num_accepted += is_active
+            decided += 1
+        accepted = active[:decided]
+        self.stream.record(accepted)
+        self.stream.put_back(len(indices) - decided)
         return accepted
 
     @property
@@ -80,7 +83,9 @@ class ReplacementStep:
         """Whether the batch is full, or cannot become so."""
         if self.rounds:
             return False
-        return self.num_accepted >= self.target or self._pass_is_used_up() or self.stream.num_left < self.world_size
+        available = min(self.stream.num_left, self._left_of_pass)
+        return self.num_accepted >= self.target or available < self.world_size
 
-    def _pass_is_used_up(self) -> bool:
-        return self.stream.position - self._start >= self.stream.num_examples
+    @property
+    def _left_of_pass(self) -> int:
+        return self.stream.num_examples - self.num_drawn

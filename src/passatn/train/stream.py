@@ -4,8 +4,7 @@ Every process holds the same stream in the same state, so that no index ever has
 r-th slice of what all ranks draw together.
 """
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ import numpy as np
 
 class CandidateStream:
     """Indices 0 … num_examples − 1, one permutation per pass, with put-back and a memory of the last pass.
+
+    The order is a function of the seed, so that the position alone says which examples are still pending.
 
     Args:
         num_examples: size of the training set.
@@ -29,7 +30,6 @@ class CandidateStream:
         self.shuffle = shuffle
         self.limit = None if max_passes is None else int(max_passes * num_examples)
         self.position = 0
-        self.pending: deque[int] = deque()
         self.num_weighed = 0
         self.num_replaced = 0
         self._recent = np.zeros(num_examples, dtype=np.uint8)
@@ -43,21 +43,17 @@ class CandidateStream:
     @property
     def num_left(self) -> float:
         """Candidates that can still be drawn before `max_passes` ends the stream (inf without a limit)."""
-        return len(self.pending) + (float("inf") if self.limit is None else self.limit - self.position)
+        return float("inf") if self.limit is None else self.limit - self.position
 
     def draw(self, count: int) -> list[int]:
-        """The next `count` candidates (fewer at the end of the stream): put-back ones first."""
-        from_pending = [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
-        fresh = count - len(from_pending)
-        if self.limit is not None:
-            fresh = min(fresh, self.limit - self.position)
-        indices = [self._at(self.position + offset) for offset in range(fresh)]
-        self.position += fresh
-        return from_pending + indices
+        """The next `count` candidates (fewer at the end of the stream)."""
+        start = self.position
+        self.position += int(min(count, self.num_left))
+        return [self._at(position) for position in range(start, self.position)]
 
-    def put_back(self, indices: Sequence[int]) -> None:
-        """Return candidates that were drawn but not needed; they are the next to be drawn, in the same order."""
-        self.pending.extendleft(reversed(indices))
+    def put_back(self, count: int) -> None:
+        """Return the last `count` candidates that were drawn; they are the next to be drawn, in the same order."""
+        self.position -= count
 
     def record(self, active: Iterable[bool]) -> None:
         """Remember for each decided candidate whether it was active (F ≥ ε); inactive ones count as replaced."""
@@ -87,7 +83,6 @@ class CandidateStream:
             "seed": self.seed,
             "shuffle": self.shuffle,
             "position": self.position,
-            "pending": list(self.pending),
             "num_weighed": self.num_weighed,
             "num_replaced": self.num_replaced,
             "recent": np.packbits(self._recent).tobytes().hex(),
@@ -106,7 +101,6 @@ class CandidateStream:
                     "resume with the same data and data_seed"
                 )
         self.position = state["position"]
-        self.pending = deque(state["pending"])
         self.num_weighed = state["num_weighed"]
         self.num_replaced = state["num_replaced"]
         bits = np.frombuffer(bytes.fromhex(state["recent"]), dtype=np.uint8)

@@ -7,20 +7,20 @@ Source: Direct Coverage Optimization, arXiv 2502.07154, equations 3 and 4, secti
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
 from torch import Tensor, nn
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 from trl import SFTTrainer
 
-from passatn.coverage import confidence_weight, log_coverage
 from passatn.train.checkpoint import AtomicCheckpointMixin, read_coverage_state
-from passatn.train.checks import check_combination
+from passatn.train.checks import check_combination, check_parallelism
 from passatn.train.config import CoverageConfig
-from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows
-from passatn.train.likelihood import example_log_probs
+from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows, is_grouped
+from passatn.train.likelihood import confidence_weights, coverage_losses, example_log_probs
 from passatn.train.metrics import step_metrics
 from passatn.train.prepare import check_examples, logger
 from passatn.train.replacement import ReplacementStep
@@ -79,6 +79,7 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             compute_loss_func=compute_loss_func,
             **kwargs,
         )
+        check_parallelism(args, self.accelerator.parallelism_config)
         if args.confidence == "proof":
             self.data_collator = GroupCollator(self.data_collator)
             self._signature_columns = None
@@ -93,6 +94,8 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
     def _prepare_dataset(
         self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, dataset_name: str
     ) -> Any:
+        if is_grouped(dataset) or (not args.is_plain_sft and "seq_lengths" in (dataset.column_names or [])):
+            return dataset  # prepared before: `evaluate` may pass a dataset through here twice
         if args.is_plain_sft:
             dataset = super()._prepare_dataset(dataset, processing_class, args, packing, formatting_func, dataset_name)
             return group_rows(dataset) if args.confidence == "proof" else dataset
@@ -126,13 +129,21 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
         """The step's micro-batches: from the data loader, or from the candidate stream under replacement."""
+        if self.state.global_step >= self.state.max_steps:
+            # A finished run that is resumed in the middle of an epoch: Trainer would take one more step.
+            self.control.should_training_stop = True
+            return [], None
+        if self.args.is_plain_sft:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)
+        num_items = None
         if self._stream is None:
             batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        elif self._end_if_learnt(self._stream):  # only where a run that had ended is resumed
+            return [], None
         else:
             world_size, size = self.accelerator.num_processes, self.args.train_batch_size
             self._replacement = ReplacementStep(self._stream, num_batches * size * world_size, world_size, size)
             batches = [self._collate(indices) for indices in self._replacement.draw_first_rounds(num_batches)]
-            num_items = self._get_num_items_in_batch(batches, device)
         count = _count_examples if self.args.loss_normalization == "sequence" else _count_tokens
         divisor = self.accelerator.gather(torch.tensor([sum(map(count, batches))], device=device)).sum().item()
         self._start_step(len(batches), max(divisor, 1))
@@ -142,7 +153,7 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         """This process's slice of a round of candidates, collated."""
         size = len(indices) // self.accelerator.num_processes
         mine = indices[self.accelerator.process_index * size :][:size]
-        return self.data_collator([self._candidates[index] for index in mine])
+        return self.data_collator(self._candidates.__getitems__(mine))
 
     # ---- loss ----
 
@@ -180,24 +191,29 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
                 loss = loss + self.router_aux_loss_coef * fused.aux_loss / self.current_gradient_accumulation_steps
         else:
             divisor = len(log_p) if self.args.loss_normalization == "sequence" else num_tokens.sum().clamp(min=1)
-            loss = -log_coverage(log_p, self.args.n_passes).sum() / divisor
+            loss = coverage_losses(log_p, self.args.n_passes).sum() / divisor
         loss = loss.to(torch.float32)
         return (loss, result[1]) if return_outputs else loss
 
     def _training_loss(self, log_p: Tensor, num_tokens: Tensor) -> Tensor:
         everyone = self._gather(torch.stack([log_p.detach(), num_tokens.to(log_p.dtype)], dim=1))
-        self._weighed.append(everyone[:, 0])
-        losses = -log_coverage(log_p, self.args.n_passes)
+        losses = coverage_losses(log_p, self.args.n_passes)
+        weight = confidence_weights(everyone[:, 0], self.args.n_passes)
+        num_decided = len(weight)
         if self._replacement is not None:
-            weight = confidence_weight(everyone[:, 0], self.args.n_passes)
             accepted = self._replacement.decide((weight >= self.args.min_confidence_weight).tolist())
-            keep = torch.tensor(accepted, device=log_p.device)
-            self._accepted_tokens += int(everyone[keep, 1].sum())
+            keep = torch.tensor(accepted + [False] * (len(everyone) - len(accepted)), device=log_p.device)
+            if self.args.loss_normalization == "token":
+                self._accepted_tokens += int(everyone[keep, 1].sum())
             mine = slice(self.accelerator.process_index * len(log_p), None)
             # where, not multiplication: an example that is not part of the batch may have an infinite loss.
             losses = torch.where(keep[mine][: len(log_p)], losses, 0.0)
             if self._micro_batches_left <= 1:
-                self.accelerator.gradient_state._set_sync_gradients(self._replacement.is_complete)
+                # The optimizer steps, and DeepSpeed within the backward pass, only once there is a batch to step on.
+                is_last = self._replacement.is_complete and self._replacement.num_accepted > 0
+                self.accelerator.gradient_state._set_sync_gradients(is_last)
+            num_decided = len(accepted)
+        self._weighed.append(torch.stack([everyone[:num_decided, 0], weight[:num_decided]]))
         # DDP averages gradients over processes; the divisor already counts all of them.
         return losses.sum() * (self.accelerator.num_processes / self._divisor)
 
@@ -205,9 +221,8 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         """Rows of all processes in rank order; processes may differ in number of rows."""
         if self.accelerator.num_processes == 1:
             return values
-        padded = self.accelerator.pad_across_processes(values, dim=0, pad_index=float("nan"))
-        gathered = self.accelerator.gather(padded)
-        return gathered[~gathered[:, 0].isnan()]
+        gathered = self.accelerator.gather(self.accelerator.pad_across_processes(values, dim=0, pad_index=-1))
+        return gathered[gathered[:, 1] >= 0]  # the number of tokens is never -1
 
     # ---- the optimizer step ----
 
@@ -228,14 +243,17 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
     def _fill_batch(self, model: nn.Module, loss: Tensor, num_items_in_batch: Any) -> Tensor:
         assert self._replacement is not None
         while indices := self._replacement.draw_round():
-            loss = loss + super().training_step(model, self._collate(indices), num_items_in_batch)
+            inputs = self._collate(indices)
+            loss = loss + super().training_step(model, inputs, num_items_in_batch)
+            self.current_flos += int(self.floating_point_ops(inputs))
+            self._track_num_input_tokens(inputs)
         sequence = self.args.loss_normalization == "sequence"
         size = self._replacement.num_accepted if sequence else self._accepted_tokens
         if size != self._divisor and not self.is_deepspeed_enabled:
             scale = self._divisor / size if size else 0.0
             loss = (loss + self._reported_loss) * scale - self._reported_loss
             self._scale_gradients(model, scale)
-        self._end_if_learnt()
+        self._end_if_learnt(self._replacement.stream)
         return loss
 
     def _scale_gradients(self, model: nn.Module, scale: float) -> None:
@@ -246,36 +264,59 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             return
         torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], scale)
 
-    def _end_if_learnt(self) -> None:
-        assert self._stream is not None
-        assert self._replacement is not None
-        fraction, args = self._stream.active_fraction, self.args
-        reason = None
-        if self._replacement.num_accepted == 0 or (fraction is not None and fraction < args.min_active_fraction):
+    def _end_if_learnt(self, stream: CandidateStream) -> bool:
+        """End training after this step, saying why, if too few examples are active or the passes are used up."""
+        args, reason = self.args, None
+        done = self.state.global_step + (self._replacement is not None)
+        if done >= self.state.max_steps:
+            return False
+        fraction = stream.active_fraction
+        nothing_left = self._replacement is not None and self._replacement.num_accepted == 0
+        if nothing_left or (fraction is not None and (fraction == 0 or fraction < args.min_active_fraction)):
             reason = (
                 f"only {100 * (fraction or 0):.1f} % of the training examples still have F(N, p) >= "
                 f"{args.min_confidence_weight:g} at N = {args.n_passes:g} (min_active_fraction="
                 f"{args.min_active_fraction:g}): the others would be found in about N samples already, and training on "
-                "the few that are left would overfit them. A smaller n_passes or min_confidence_weight, or more data, "
-                "goes on"
+                "the few that are left would overfit them. A new run from these weights with a smaller n_passes or "
+                "min_confidence_weight, or with more data, goes on"
             )
-        elif self._stream.num_left < self._replacement.target:
+        elif stream.num_left < self._full_batch_size:
             reason = f"max_data_passes={args.max_data_passes:g} passes over the data are used up"
-        if reason is not None:
-            self.ended_early = f"ended at step {self.state.global_step + 1} of {self.state.max_steps}: {reason}"
-            logger.warning(f"Training {self.ended_early}.")
-            self.control.should_training_stop = True
+        if reason is None:
+            return False
+        self.ended_early = f"ended at step {done} of {self.state.max_steps}: {reason}"
+        logger.warning(f"Training {self.ended_early}.")
+        self.control.should_training_stop = True
+        if self._replacement is not None:
+            # What the Trainer does after the last scheduled step.
+            self.control.should_log = True
+            self.control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS and args.eval_delay <= done
+            self.control.should_save |= args.save_strategy == SaveStrategy.STEPS
+        return True
+
+    @property
+    def _full_batch_size(self) -> int:
+        return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
 
     def _log_step(self) -> None:
-        log_p = torch.cat(self._weighed)
+        log_p, weight = torch.cat(self._weighed, dim=1)
         self._examples_seen += len(log_p)
         metrics = self._metrics["train"]
-        for name, value in step_metrics(log_p, self.args.n_passes, self.args.min_confidence_weight).items():
+        for name, value in step_metrics(log_p, weight, self.args.n_passes, self.args.min_confidence_weight).items():
             metrics[name].append(value)
         metrics["examples_seen"] = [self._examples_seen]
         if self._stream is not None:
             metrics["examples_replaced"] = [self._stream.num_replaced]
             metrics["data_passes"] = [self._stream.data_passes]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """As `SFTTrainer.evaluate`, with the mean of −log C^N as loss; it leaves the random state as it was.
+
+        A data loader draws from it. Where the save comes before the evaluation of the same step, a resumed run does not
+        evaluate again, and would go on with another random state than the uninterrupted one.
+        """
+        with torch.random.fork_rng(devices=[], enabled=not self.args.is_plain_sft):
+            return super().evaluate(*args, **kwargs)
 
     # ---- state ----
 
@@ -288,10 +329,11 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         """As `Trainer.train`; under replacement the order of examples is restored from the checkpoint as well.
 
         Raises:
-            ValueError: the checkpoint lacks this trainer's state, or was made with other data or another seed.
+            ValueError: the checkpoint lacks this trainer's state, or was made with another objective, other data or
+                another seed.
         """
         args = self.args
-        self.ended_early, self._examples_seen = None, 0
+        self.ended_early, self._examples_seen, self._replacement = None, 0, None
         if args.replaces_examples:
             self._stream = CandidateStream(
                 len(self._candidates),
@@ -299,28 +341,42 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
                 shuffle=args.train_sampling_strategy == "random",
                 max_passes=args.max_data_passes,
             )
-            if self._stream.num_left < args.train_batch_size * args.gradient_accumulation_steps * args.world_size:
+            if self._stream.num_left < self._full_batch_size:
                 raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = get_last_checkpoint(args.output_dir)
+            output_dir = str(args.output_dir)
+            resume_from_checkpoint = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
             if resume_from_checkpoint is None:
-                raise ValueError(f"no checkpoint to resume from in {args.output_dir}")
+                raise ValueError(f"no checkpoint to resume from in {output_dir}")
         if resume_from_checkpoint and not args.is_plain_sft:
             self._load_coverage_state(str(resume_from_checkpoint))
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def coverage_state(self) -> dict[str, Any]:
-        """Counters and the candidate stream (order, position, pending examples), as JSON values."""
-        stream = None if self._stream is None else self._stream.state_dict()
-        return {"n_passes": self.args.n_passes, "examples_seen": self._examples_seen, "stream": stream}
+        """Counters and the candidate stream (order, position, activity in the last pass), as JSON values."""
+        return {
+            **self._objective(),
+            "examples_seen": self._examples_seen,
+            "stream": None if self._stream is None else self._stream.state_dict(),
+        }
+
+    def _objective(self) -> dict[str, Any]:
+        names = ("n_passes", "min_confidence_weight", "loss_normalization", "confidence")
+        return {name: getattr(self.args, name) for name in names}
 
     def _load_coverage_state(self, checkpoint: str) -> None:
         state = read_coverage_state(checkpoint)
-        if state is None or (state["stream"] is None) != (self._stream is None):
+        if state is None:
             raise ValueError(
-                f"{checkpoint} was not written by a CoverageTrainer with the same n_passes and min_confidence_weight: "
-                "it cannot be resumed here (its weights can be the model of a new run)"
+                f"{checkpoint} was not written by a CoverageTrainer: it cannot be resumed here (its weights can be the "
+                "model of a new run)"
             )
+        for name, value in self._objective().items():
+            if state[name] != value:
+                raise ValueError(
+                    f"{checkpoint} was written with {name}={state[name]}, this run has {name}={value}: it cannot be "
+                    "resumed here (its weights can be the model of a new run)"
+                )
         self._examples_seen = state["examples_seen"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])
@@ -330,7 +386,7 @@ def _count_examples(batch: dict[str, Any]) -> int:
     if "group_sizes" in batch:
         return len(batch["group_sizes"])
     if "seq_idx" in batch:
-        return int(batch["seq_idx"].max()) + 1
+        return len(batch["seq_idx"][0, 1:][batch["labels"][0, 1:] != -100].unique())
     return len(batch["labels"])
 
 
