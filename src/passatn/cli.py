@@ -144,6 +144,75 @@ def evaluate(
 
 
 @app.command(context_settings=NAMES)
+@spread(ProblemOptions)
+def sample(
+    options: ProblemOptions,
+    output: Output,
+    num_samples: Annotated[int, typer.Option(min=1, help="Samples per problem; those in the store count.")],
+    engine: Annotated[str, typer.Option(help="hf or vllm.")] = "hf",
+    temperature: Annotated[float, typer.Option(help="Of the samples.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Keep the most probable tokens up to this mass.")] = 1.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    verifier: Annotated[str | None, typer.Option(help="Judge the samples: exact, math, code, …")] = None,
+    ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
+) -> None:
+    """Sample into a store, which a killed or a later, larger call goes on with; pass@N if a verifier is named."""
+    from passatn.experiments import sampling
+    from passatn.experiments.config import ConfigError, parse_ns
+    from passatn.sample import HFEngine, SamplingParams
+
+    budgets = parse_ns(ns, "--ns")
+    if engine not in ("hf", "vllm"):
+        raise ConfigError(f"--engine {engine!r}: there are hf and vllm")
+    params = SamplingParams(
+        n=num_samples, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
+    )
+    model, tokenizer, problems = _load(options)
+    if engine == "vllm":
+        from passatn.sample.vllm import VLLMEngine
+
+        chosen: Any = VLLMEngine(options.model, tokenizer)
+    else:
+        chosen = HFEngine(model, tokenizer)
+    store, drawn = sampling.fill(
+        chosen, problems, params, output, model=options.model, template=options.template, settings={"engine": engine}
+    )
+    chosen.close()
+    say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {output}")
+    if verifier is not None:
+        run = {"name": output.resolve().name, "verifier": verifier} | options.describe()
+        columns = sampling.judge(store, problems, verifier, options.template, {})
+        sampling.results_of(columns, problems, run, budgets).save(output / "results.json")
+        _show(output / "results.json")
+
+
+@app.command(context_settings=NAMES)
+def verify(
+    verifier: Annotated[str, typer.Option(help='exact, math, code, python:MODULE:FUNCTION or "cmd COMMAND".')],
+    source: Annotated[Path | None, typer.Argument(help="JSON Lines (default: stdin).")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds of wall clock per completion.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="Memory of each worker process.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+) -> None:
+    """Judge completions: JSON Lines with id, completion and problem in, one verdict a line out, in the same order."""
+    from passatn.verify.command import run_verify, write_stdout
+    from passatn.verify.registry import get_verifier
+
+    try:
+        judge = get_verifier(verifier, timeout=timeout, memory_mb=memory_mb, workers=workers)
+        lines = sys.stdin.buffer if source is None else source.open("rb")
+    except (ValueError, OSError) as error:
+        _stderr(f"error: {' '.join(str(error).split())}")
+        raise typer.Exit(2) from None
+    try:
+        with lines:
+            run_verify(lines, write_stdout, judge)
+    finally:
+        judge.close()
+
+
+@app.command(context_settings=NAMES)
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders with results.json, or such files.")],
     output: Output = Path("report"),

@@ -10,9 +10,8 @@ from datasets import Dataset, IterableDataset
 from passatn.train import CoverageConfig, CoverageTrainer
 from passatn.train.checks import check_combination, check_parallelism
 from passatn.train.prepare import find_problem
-from tasks_tokenizers import bpe_tokenizer
 from tiny import build_model, build_tokenizer
-from train_helpers import make_config, make_rows, make_trainer
+from train_helpers import make_config, make_rows, make_trainer, merging_tokenizer
 
 ROWS = Dataset.from_list(make_rows(4))
 
@@ -138,8 +137,8 @@ def test_bad_examples_are_skipped_and_counted_when_asked(tmp_path, caplog):
 
 
 def test_a_merge_across_the_border_shows_both_tokens(tmp_path):
-    tokenizer = bpe_tokenizer(split_words=False)
-    prompt, completion = "The answer is", ": 46"
+    tokenizer = merging_tokenizer()
+    prompt, completion = "the answer:", " 46"
     alone = tokenizer(prompt)["input_ids"]
     joint = tokenizer(prompt + completion)["input_ids"]
     start = next(i for i, (a, b) in enumerate(zip([*alone, -1], joint, strict=False)) if a != b)
@@ -152,15 +151,16 @@ def test_a_merge_across_the_border_shows_both_tokens(tmp_path):
         )
     assert f"ends in the token(s) {tokenizer.decode(alone[start:])!r}" in str(error.value)
     assert f"the tokeniser gives {tokenizer.decode(joint[start : start + 1])!r}" in str(error.value)
-    rows[0] = {"prompt": "The answer is: ", "completion": "46"}
-    tokenizer = bpe_tokenizer()
-    rows[0] = {"prompt": "The answer is:", "completion": " 46"}
+    rows[0] = {"prompt": "the answer: ", "completion": "46"}
     make_trainer(tmp_path, rows, model=model, arguments={"processing_class": tokenizer}, n_passes=16)
 
 
 def test_chat_prompts_are_compared_with_their_tools():
     tokenizer = build_tokenizer()
-    tokenizer.chat_template = "{% for tool in tools or [] %}{{ tool['name'] }}{% endfor %}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    tokenizer.chat_template = (
+        "{% for tool in tools or [] %}{{ tool['name'] }}{% endfor %}"
+        "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    )
     messages = [{"role": "user", "content": "1+1="}]
     ids = tokenizer("ab1+1=2<eos>")["input_ids"]
     labels = [-100] * 6 + ids[6:]

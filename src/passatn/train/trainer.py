@@ -209,7 +209,8 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             # where, not multiplication: an example that is not part of the batch may have an infinite loss.
             losses = torch.where(keep[mine][: len(log_p)], losses, 0.0)
             if self._micro_batches_left <= 1:
-                # The optimizer steps, and DeepSpeed within the backward pass, only once there is a batch to step on.
+                # The optimizer (DeepSpeed's within the backward pass) steps only once there is a batch to step on: by
+                # zero gradients, momentum and weight decay would still move the weights.
                 is_last = self._replacement.is_complete and self._replacement.num_accepted > 0
                 self.accelerator.gradient_state._set_sync_gradients(is_last)
             num_decided = len(accepted)
@@ -252,17 +253,10 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         if size != self._divisor and not self.is_deepspeed_enabled:
             scale = self._divisor / size if size else 0.0
             loss = (loss + self._reported_loss) * scale - self._reported_loss
-            self._scale_gradients(model, scale)
+            # The size of the batch was known only at its end. Where it is 0, no optimizer step follows.
+            torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], scale)
         self._end_if_learnt(self._replacement.stream)
         return loss
-
-    def _scale_gradients(self, model: nn.Module, scale: float) -> None:
-        """Correct gradients for a batch whose size was known only at its end; without a batch there are none."""
-        if scale == 0:
-            # None, not zero: an optimizer leaves parameters without gradient alone, momentum and decay included.
-            model.zero_grad(set_to_none=True)
-            return
-        torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], scale)
 
     def _end_if_learnt(self, stream: CandidateStream) -> bool:
         """End training after this step, saying why, if too few examples are active or the passes are used up."""

@@ -1,0 +1,81 @@
+"""`passatn sample` and `passatn verify`: a store that grows, the counts it gives, verdicts line by line."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from passatn.coverage import coverage
+from passatn.evaluate import Results
+from passatn.sample.store import SampleStore
+
+
+@pytest.fixture
+def asked(finished_run, settings):
+    return ["--model", finished_run.model, "--data", settings["eval_data"], "--max-new-tokens", 8]
+
+
+def test_samples_are_added_to_a_store_and_counted(passatn, asked, finished_run, tmp_path):
+    store = tmp_path / "store"
+    first = passatn("sample", *asked, "--num-samples", 64, "--output", store)
+    assert first.code == 0
+    assert "768 samples drawn, 0 were there" in first.err
+    assert first.out == ""
+    more = passatn("sample", *asked, "--num-samples", 256, "--output", store, "--verifier", "exact", "--ns", "1,4,16")
+    assert more.code == 0, more.err
+    assert "2,304 samples drawn, 768 were there" in more.err
+    results = Results.load(store / "results.json")
+    assert results.column("num_samples").tolist() == [256] * 12
+    # Each problem's samples are binomial with the exact p: 5 standard errors of the mean over 12 problems.
+    exact = coverage(Results.load(finished_run.results).column("log_p"), 1)
+    error = 5 * np.sqrt((exact * (1 - exact)).sum() / 256) / 12
+    assert abs((results.column("num_correct") / 256).mean() - exact.mean()) < error
+    table = SampleStore.open(str(store)).table()
+    assert sum(table["count"].to_pylist()) == 12 * 256
+    assert len(table) < 12 * 256
+
+
+def test_a_store_of_other_samples_is_refused(passatn, asked, tmp_path):
+    store = tmp_path / "store"
+    assert passatn("sample", *asked, "--num-samples", 2, "--output", store).code == 0
+    error = passatn("sample", *asked, "--num-samples", 4, "--output", store, "--temperature", 0.5).error
+    assert "temperature" in error
+    assert (
+        "there are hf and vllm"
+        in passatn("sample", *asked, "--num-samples", 2, "--output", store, "--engine", "x").error
+    )
+
+
+def test_verify_answers_every_line(passatn, tmp_path, monkeypatch):
+    problem = {"id": "p", "prompt": "2 + 2?", "answer": "4"}
+    lines = [
+        json.dumps({"id": 1, "completion": " 4 ", "problem": problem}),
+        "",
+        json.dumps({"id": 3, "completion": "5", "problem": problem}),
+        "{broken",
+    ]
+    file = tmp_path / "in.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    outcome = passatn("verify", "--verifier", "exact", file)
+    assert outcome.code == 0
+    sys.stdout.flush()
+    records = [json.loads(line) for line in sys.stdout.buffer.getvalue().decode().splitlines()]
+    assert [(record["id"], record["verdict"]) for record in records] == [
+        (1, "correct"),
+        (None, "error"),
+        (3, "incorrect"),
+        (None, "error"),
+    ]
+    assert "line 2" in records[1]["detail"]
+
+
+def test_bad_arguments_of_verify_exit_with_2(passatn, tmp_path):
+    unknown = passatn("verify", "--verifier", "psychic")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "unknown verifier 'psychic'" in unknown.err
+    missing = passatn("verify", "--verifier", "exact", tmp_path / "nothing.jsonl")
+    assert missing.code == 2
+    assert "nothing.jsonl" in missing.err
