@@ -97,9 +97,7 @@ def main() -> None:
     for index in differing[:10]:
         sample = samples[index]
         print(f"    passatn {verdicts[index]}: {sample.problem.answers[0]!r} against {sample.completion!r}")
-    print(
-        f"ratio: {peer_all / ours:.0f} (required: {REQUIRED_RATIO})"
-    )
+    print(f"ratio: {peer_all / ours:.0f} (required: {REQUIRED_RATIO})")
 
 
 if __name__ == "__main__":

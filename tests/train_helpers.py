@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 from trl import SFTConfig
 
 from passatn.train import CoverageConfig, CoverageTrainer
@@ -88,3 +90,15 @@ def assert_same_weights(model: Any, expected: dict[str, torch.Tensor]) -> None:
 
 def training_logs(trainer: Any) -> list[dict[str, float]]:
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def merging_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE whose tokens merge over spaces and colons: `: ` is one token, `:` alone is another."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=270, special_tokens=["<pad>", "<eos>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    backend.train_from_iterator(["x: 1", "y: 2", "z: 3", "question: 4"] * 9, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>")

@@ -45,9 +45,8 @@ def rewrite(answer: str) -> str:
     if re.fullmatch(r"-?\d{1,3}(,\d{3}|,\s?000)+", bare) and answer != "70,110":
         return re.sub(r"[,\s]", "", bare)
     if _INTEGER.fullmatch(answer):
-        return [f"{answer}.0", rf"\frac{{{2 * int(answer)}}}{{2}}", f"x = {answer}", rf"${int(answer) - 3} + 3$"][
-            len(answer) % 4
-        ]
+        value = int(answer)
+        return [f"{value}.0", rf"\frac{{{2 * value}}}{{2}}", f"{value + 7} - 7", f"{value - 3}+3"][len(answer) % 4]
     if match := _FRACTION.fullmatch(answer):
         return _rewritten_fraction(match)
     if re.fullmatch(r"-?\d*\.\d+", answer):

@@ -41,10 +41,30 @@ class Cell:
     """Open folders of the standard library, which the user may be unable to reach by name."""
 
 
-def confine(cell: Cell, keep: list[int]) -> list[int]:
-    """Apply every layer; returns the numbers the descriptors in `keep` have afterwards. Nothing else stays open."""
+def keep_only(keep: list[int], cell: Cell) -> list[int]:
+    """Standard streams to nowhere, then the library folders, then `keep`; returns the numbers `keep` has now.
+
+    Nothing else stays open, and the library folders become the import path.
+    """
+    wanted = [*cell.libraries, *keep]
+    above = max(wanted) + len(wanted) + _FIRST_FREE + 1
+    for index, descriptor in enumerate(wanted):
+        os.dup2(descriptor, above + index)
+    for stream in range(_FIRST_FREE):
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, stream)
+        os.close(nowhere)
+    for index in range(len(wanted)):
+        os.dup2(above + index, _FIRST_FREE + index, inheritable=False)
+    os.closerange(_FIRST_FREE + len(wanted), 65536)
+    sys.path[:] = [f"/proc/self/fd/{_FIRST_FREE + index}" for index in range(len(cell.libraries))]
+    sys.path_importer_cache.clear()
+    return [_FIRST_FREE + len(cell.libraries) + index for index in range(len(keep))]
+
+
+def confine(cell: Cell) -> None:
+    """Apply every layer; `keep_only` comes before."""
     os.setsid()
-    kept = _close_all_but(keep, cell)
     os.environ.clear()
     os.environ.update({"HOME": cell.folder, "TMPDIR": cell.folder, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
     os.umask(0o022)
@@ -62,25 +82,6 @@ def confine(cell: Cell, keep: list[int]) -> list[int]:
     if layers.SECCOMP in cell.active:
         seccomp.refuse_system_calls()
     random.seed(0)
-    return kept
-
-
-def _close_all_but(keep: list[int], cell: Cell) -> list[int]:
-    """Standard streams to nowhere, then the library folders, then `keep`, from 3 on without gaps."""
-    wanted = [*cell.libraries, *keep]
-    above = max(wanted) + len(wanted) + _FIRST_FREE + 1
-    for index, descriptor in enumerate(wanted):
-        os.dup2(descriptor, above + index)
-    for stream in range(_FIRST_FREE):
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, stream)
-        os.close(nowhere)
-    for index in range(len(wanted)):
-        os.dup2(above + index, _FIRST_FREE + index, inheritable=False)
-    os.closerange(_FIRST_FREE + len(wanted), 65536)
-    sys.path[:] = [f"/proc/self/fd/{_FIRST_FREE + index}" for index in range(len(cell.libraries))]
-    sys.path_importer_cache.clear()
-    return [_FIRST_FREE + len(cell.libraries) + index for index in range(len(keep))]
 
 
 def _limit(cell: Cell) -> None:

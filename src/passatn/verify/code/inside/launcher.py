@@ -68,7 +68,19 @@ def _enter_namespaces(active: frozenset[str]) -> int:
         layers.enter_user_namespace()
     if layers.NETWORK in active:
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC)
+    if {layers.USER_NAMESPACE, layers.PROCESSES} <= active:
+        _enter_own_process_namespace()
     return os.open("/proc/self/ns/pid", os.O_RDONLY)
+
+
+def _enter_own_process_namespace() -> None:
+    """Go on in a child: a process may return to its own process namespace only where its user namespace owns that."""
+    kernel.unshare(kernel.CLONE_NEWPID)
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        os._exit(0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _serve(requests: int, replies: int, active: frozenset[str], limits: Limits, own_namespace: int) -> None:

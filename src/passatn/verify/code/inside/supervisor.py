@@ -18,10 +18,10 @@ import stat
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from . import examiner, kernel, layers, program
-from .confine import Cell, Limits, confine
+from .child import Child, is_cpu_limit, obituary
+from .confine import Cell, Limits, confine, keep_only
 from .examiner import Report
 from .frames import read_frame
 
@@ -35,28 +35,12 @@ class SetupError(Exception):
     """A process could not be confined, and so ran nothing."""
 
 
-@dataclass
-class _Child:
-    pid: int
-    user: int | None
-    status: int | None = None
-    cpu_seconds: float = 0.0
-
-    def poll(self, *, block: bool = False) -> bool:
-        """Whether it has ended."""
-        if self.status is None:
-            pid, status, usage = os.wait4(self.pid, 0 if block else os.WNOHANG)
-            if pid:
-                self.status, self.cpu_seconds = status, usage.ru_utime + usage.ru_stime
-        return self.status is not None
-
-
 def supervise(requests: int, active: frozenset[str], limits: Limits, folder: str) -> Report:
     """The report on one program, whose two requests wait on the descriptor `requests`."""
     cells = _cells(active, limits, folder)
     program_end, examiner_end = socket.socketpair()
     report_read, report_write = os.pipe()
-    children: list[_Child] = []
+    children: list[Child] = []
     try:
         children.append(_spawn(cells[0], [requests, program_end.fileno()], _run_program))
         deadline = time.monotonic() + limits.timeout_seconds
@@ -100,7 +84,7 @@ def _open_libraries() -> tuple[int, ...]:
     return tuple(os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in sys.path if os.path.isdir(path))
 
 
-def _spawn(cell: Cell, keep: list[int], main: Callable[[list[int]], None]) -> _Child:
+def _spawn(cell: Cell, keep: list[int], main: Callable[[list[int]], None]) -> Child:
     """Fork, confine, run `main`, which starts with reading its request; returns when it is confined and has read.
 
     Raises SetupError with the child's reason.
@@ -109,23 +93,27 @@ def _spawn(cell: Cell, keep: list[int], main: Callable[[list[int]], None]) -> _C
     pid = os.fork()
     if pid == 0:
         try:
-            *kept, ready = confine(cell, [*keep, ready_write])
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.write(ready_write, f"{type(error).__name__}: {error}".encode())
-            os._exit(1)
-        try:
+            *kept, ready = keep_only([*keep, ready_write], cell)
+            _confine_or_tell(cell, ready)
             main([*kept, ready])
         finally:
             os._exit(0)
     os.close(ready_write)
     answer = os.read(ready_read, 512)
     os.close(ready_read)
-    child = _Child(pid, cell.user)
+    child = Child(pid, cell.user)
     if answer != b"ok":
         child.poll(block=True)
         raise SetupError(answer.decode(errors="replace") or "a process ended while it was being confined")
     return child
+
+
+def _confine_or_tell(cell: Cell, ready: int) -> None:
+    try:
+        confine(cell)
+    except BaseException as error:
+        os.write(ready, f"{type(error).__name__}: {error}".encode())
+        os._exit(1)
 
 
 def _run_program(descriptors: list[int]) -> None:
@@ -147,7 +135,7 @@ def _run_examiner(descriptors: list[int]) -> None:
     os.write(report, json.dumps(examiner.examine(job, channel)).encode())
 
 
-def _await(children: list[_Child], report_read: int, deadline: float, limits: Limits) -> Report:
+def _await(children: list[Child], report_read: int, deadline: float, limits: Limits) -> Report:
     """The examiner's report, or why there is none."""
     untrusted, trusted = children
     while (remaining := deadline - time.monotonic()) > 0:
@@ -155,10 +143,11 @@ def _await(children: list[_Child], report_read: int, deadline: float, limits: Li
             report = _read_report(report_read)
             if report is None:
                 trusted.poll(block=True)
-                return _obituary(trusted, limits, "the tests") | {"outcome": _blame(trusted, limits)}
+                blame = "timeout" if is_cpu_limit(trusted, limits) else "error"
+                return obituary(trusted, limits, "the tests") | {"outcome": blame}
             return _explain(report, untrusted, limits) if "gone" in report else report
         if untrusted.poll() and not select.select([report_read], [], [], _LAST_WORD_SECONDS)[0]:
-            return _obituary(untrusted, limits, "the program")
+            return obituary(untrusted, limits, "the program")
         if _resident_bytes() > limits.memory_mb * 2**20:
             return {"outcome": "error", "detail": "memory limit: all processes together"}
     return {"outcome": "timeout", "detail": f"wall-clock limit of {limits.timeout_seconds:g} s"}
@@ -169,46 +158,21 @@ def _read_report(descriptor: int) -> Report | None:
     return json.loads(data) if data else None
 
 
-def _explain(report: Report, untrusted: _Child, limits: Limits) -> Report:
+def _explain(report: Report, untrusted: Child, limits: Limits) -> Report:
     """How the program ended, when all the examiner saw is that it did."""
     patience = time.monotonic() + _LAST_WORD_SECONDS
     while not untrusted.poll() and time.monotonic() < patience:
         time.sleep(0.002)
     if untrusted.status is None:
         return {"outcome": "incorrect", "detail": report["detail"]}
-    return _obituary(untrusted, limits, "the program")
-
-
-def _obituary(child: _Child, limits: Limits, who: str) -> Report:
-    assert child.status is not None
-    code = os.waitstatus_to_exitcode(child.status)
-    if _is_cpu_limit(child, limits):
-        return {"outcome": "timeout", "detail": f"CPU limit of {limits.cpu_seconds} s"}
-    if -code == signal.SIGXFSZ:
-        return {"outcome": "error", "detail": "file size limit"}
-    how = f"died of {_signal_name(-code)}" if code < 0 else f"ended early, with exit code {code}"
-    return {"outcome": "incorrect", "detail": f"{who} {how}"}
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
-
-
-def _blame(trusted: _Child, limits: Limits) -> str:
-    return "timeout" if _is_cpu_limit(trusted, limits) else "error"
-
-
-def _is_cpu_limit(child: _Child, limits: Limits) -> bool:
-    signalled = -os.waitstatus_to_exitcode(child.status or 0)
-    spent = child.cpu_seconds >= limits.cpu_seconds
-    return signalled == signal.SIGXCPU or (signalled == signal.SIGKILL and spent)
+    return obituary(untrusted, limits, "the program")
 
 
 def _resident_bytes() -> int:
-    """Of all processes in the namespace, what they share counted once; 0 where that cannot be told."""
+    """Of all processes in the namespace, what they share counted once; 0 where /proc is not this namespace's."""
     with contextlib.suppress(OSError, ValueError):
         pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
-        if os.getpid() == 1 and len(pids) > 2:
+        if os.readlink("/proc/self") == "1" and len(pids) > 2:
             return sum(map(_proportional_bytes, pids))
     return 0
 
@@ -219,7 +183,7 @@ def _proportional_bytes(pid: str) -> int:
     return 0
 
 
-def _end(children: list[_Child], active: frozenset[str]) -> None:
+def _end(children: list[Child], active: frozenset[str]) -> None:
     """Nothing of the program is left when this returns, or, in a process namespace, when this process has ended."""
     if layers.PROCESSES in active:
         return
