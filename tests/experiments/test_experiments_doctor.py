@@ -62,3 +62,12 @@ def test_the_command_prints_a_table_and_succeeds(passatn, versions, monkeypatch)
     assert "missing" in outcome.out
     assert "pip install 'passatn[ray]'" in outcome.out
     assert "python" in outcome.out
+
+
+def test_the_layers_of_confinement_are_listed():
+    from passatn.verify.code import probe_layers
+
+    states = {check.part: check.state for check in doctor.diagnose() if check.part.startswith("confinement: ")}
+    assert len(states) == len(probe_layers())
+    for layer in probe_layers():
+        assert states[f"confinement: {layer.name}"] == ("ok" if layer.active else "missing")

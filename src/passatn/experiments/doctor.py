@@ -41,14 +41,15 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Python, the required packages, the device, then each extra."""
+    """Python, the required packages, the device, each extra, then what confines programs under test."""
     required, extras = _requirements()
     checks = [_python(), *(_package(requirement, requirement.name) for requirement in required), _device()]
-    return checks + [
+    optional = [
         _package(requirement, f"{requirement.name} ({purpose})", f"only needed for {purpose}: ", f"passatn[{extra}]")
         for extra, purpose in PURPOSES.items()
         for requirement in extras.get(extra, [])
     ]
+    return [*checks, *optional, *_confinement()]
 
 
 def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
@@ -106,3 +107,13 @@ def _device() -> Check:
     unused_gpu = Path("/dev/nvidiactl").exists()
     remedy = "there is a GPU, but this torch cannot use it: install a build of torch with CUDA" if unused_gpu else ""
     return Check("device", "ok", remedy, f"CPU, {torch.get_num_threads()} threads")
+
+
+def _confinement() -> list[Check]:
+    """Which layers hold programs that are being verified (docs/verify-code.md)."""
+    from passatn.verify.code import probe_layers
+
+    return [
+        Check(f"confinement: {layer.name}", "ok" if layer.active else "missing", "" if layer.active else layer.detail)
+        for layer in probe_layers()
+    ]
