@@ -1,6 +1,6 @@
-"""The real vLLM engine on the CPU, against the HF engine and exact scoring. Run by the `vllm` stage of .ci/run.
+"""The real vLLM engine on the CPU, against the HF engine and exact scoring.
 
-Every test here needs vLLM, which is installed in an environment of its own: `make vllm`.
+Every test here needs vLLM, which goes into an environment of its own: see CONTRIBUTING.md.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-pytest.importorskip("vllm", reason="vLLM is not installed in this environment: make vllm runs these tests")
+pytest.importorskip("vllm", reason="vLLM is not installed: it goes into an environment of its own, see CONTRIBUTING.md")
 
 import torch
 
