@@ -5,7 +5,7 @@ contract holds: log-probabilities are natural, of the sampled token ids with the
 itself (temperature 1, nothing truncated), so that they compare with exact scores whatever the sampling parameters were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """One prompt to be completed; `problem_id` is unique among the requests of a call and enters the random numbers."""
+    """One prompt to be completed; `problem_id` is unique among the requests of a call and enters the random numbers.
+
+    The prompt is in one of three forms: token ids, which every engine takes and which leave no doubt about the
+    tokenisation; or, for servers whose tokenizer is out of reach, its text, or the messages of a chat.
+
+    Raises:
+        ValueError: not exactly one of the three.
+    """
 
     problem_id: str
-    prompt_ids: tuple[int, ...]
+    prompt_ids: tuple[int, ...] = ()
+    text: str | None = None
+    messages: tuple[tuple[str, str], ...] = ()
+    """(role, content) pairs."""
 
     def __post_init__(self) -> None:
-        if not self.prompt_ids:
-            raise ValueError(f"problem {self.problem_id!r}: the prompt has no tokens")
+        if sum((bool(self.prompt_ids), self.text is not None, bool(self.messages))) != 1:
+            raise ValueError(f"problem {self.problem_id!r}: the prompt has no tokens, or is given in several forms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +84,20 @@ class Completion:
     index: int
     """Which sample of its problem this is, counted from 0 over the whole run."""
     token_ids: tuple[int, ...]
-    """The sampled tokens; the last one ends the sequence unless the completion was truncated."""
+    """The sampled tokens; the last one ends the sequence unless the completion was truncated. Empty from servers."""
     text: str
     """The tokens decoded, special ones too, without the one that ends the sequence."""
     log_prob: float
-    """Log-probability of `token_ids` given the prompt, in nats, at temperature 1 and without top-k or top-p."""
-    num_tokens: int
-    """Length of `token_ids`."""
+    """Log-probability of `token_ids` given the prompt, in nats, at temperature 1 and without top-k or top-p; NaN where
+    the engine does not know it."""
+    num_tokens: int | None
+    """Number of sampled tokens, the one that ends the sequence included; None where the engine does not know it."""
     finished: bool
     """False if `max_new_tokens` was reached first; `log_prob` is then that of a prefix."""
+
+
+Job = tuple[Sequence[SampleRequest], SamplingParams]
+"""One call of `Engine.sample`."""
 
 
 class Engine(Protocol):
@@ -112,10 +127,34 @@ class Engine(Protocol):
         """Release the engine's memory and processes; it cannot be used afterwards."""
 
 
-def check_unique_ids(requests: Sequence[SampleRequest]) -> None:
-    """Two requests with one id would get the same random numbers, so their samples would not be independent."""
+class ConcurrentEngine(Engine, Protocol):
+    """An engine that works at several jobs at once."""
+
+    def sample_jobs(self, jobs: Iterable[Job]) -> Iterator[tuple[int, list[Completion]]]:
+        """As the function `sample_jobs`."""
+
+
+def sample_jobs(engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[int, list[Completion]]]:
+    """(number of the job, its completions) for all jobs, as they are finished: in no order where the engine works at
+    several at once (`ConcurrentEngine`), one after another where it does not. Each job comes exactly once.
+    """
+    if hasattr(engine, "sample_jobs"):
+        yield from engine.sample_jobs(jobs)
+        return
+    for number, (requests, params) in enumerate(jobs):
+        yield number, engine.sample(requests, params)
+
+
+def check_requests(requests: Sequence[SampleRequest], *, need_token_ids: bool = True) -> None:
+    """Two requests with one id would get the same random numbers, so their samples would not be independent.
+
+    Raises:
+        ValueError: an id occurs twice, or a prompt is not given as token ids where the engine needs them.
+    """
     seen: set[str] = set()
     for request in requests:
         if request.problem_id in seen:
             raise ValueError(f"problem id {request.problem_id!r} occurs twice: its samples would not be independent")
+        if need_token_ids and not request.prompt_ids:
+            raise ValueError(f"problem {request.problem_id!r}: this engine needs the prompt as token ids")
         seen.add(request.problem_id)

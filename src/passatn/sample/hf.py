@@ -15,7 +15,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedTokenizerBase
 
 from passatn.sample.draw import SampleTokens, uniforms_of_rows
-from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_unique_ids
+from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_requests
 from passatn.sample.memory import ModelCost, parameter_device, run_in_batches, usable_bytes
 from passatn.sample.modes import inference
 from passatn.sample.parity import Weights, named_tensors
@@ -66,7 +66,7 @@ class HFEngine:
             ValueError: two requests have the same problem id, or the model's logits are NaN.
             RuntimeError: a single sequence does not fit into memory.
         """
-        check_unique_ids(requests)
+        check_requests(requests)
         indices = range(params.first_index, params.first_index + params.n)
         by_length = sorted(requests, key=lambda request: len(request.prompt_ids), reverse=True)
         rows = [(request, index) for request in by_length for index in indices]

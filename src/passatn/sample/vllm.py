@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_unique_ids
+from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_requests
 from passatn.sample.parity import Weights, named_tensors
 from passatn.tasks.encoding import EncodedExample
 
@@ -74,7 +74,7 @@ class VLLMEngine:
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
     ) -> list[Completion]:
         """`params.n` completions of each prompt, ordered as the requests are and then by index."""
-        check_unique_ids(requests)
+        check_requests(requests)
         parts = [(request, *part) for request in requests for part in _parts(params)]
         outputs = self._llm.generate(
             [{"prompt_token_ids": list(request.prompt_ids)} for request, _, _ in parts],

@@ -1,4 +1,4 @@
-"""Drawing what a store lacks, chunk by chunk: each is on the disk before the next is begun."""
+"""Drawing what a store lacks, chunk by chunk: each is on the disk as soon as the engine has finished it."""
 
 import warnings
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def sample_into_store(
 ) -> SamplingReport:
     """Draw until each problem has `params.n` samples; what the store holds already is not drawn again.
 
-    An interruption, by a kill too, loses at most the chunk at work. An engine whose samples depend on the seed, the
+    An interruption, by a kill too, loses at most the chunks at work (one; behind Ray one or two per worker). An engine whose samples depend on the seed, the
     problem and the index alone gives the same store then as without the interruption. Several machines can fill one
     store: each takes its share of the requests (`requests[k::machines]`), all with the manifest of the whole.
 
@@ -50,6 +50,7 @@ def sample_into_store(
     Raises:
         StoreError: other parameters than the store's, or a shard that cannot be written.
     """
+    from passatn.sample.engine import sample_jobs
     from passatn.sample.progress import progress_bar
 
     _check(params, store)
@@ -63,10 +64,15 @@ def sample_into_store(
     )
     num_missing = sum(chunk.num_samples * len(chunk.problem_ids) for chunk in chunks)
     with progress_bar("sampling", num_missing, show=progress) as advance:
-        for chunk in chunks:
-            drawn = replace(params, n=chunk.num_samples, first_index=chunk.first_index)
-            completions = engine.sample([by_id[problem_id] for problem_id in chunk.problem_ids], drawn)
-            store.add(chunk, completions)
+        jobs = [
+            (
+                [by_id[problem_id] for problem_id in chunk.problem_ids],
+                replace(params, n=chunk.num_samples, first_index=chunk.first_index),
+            )
+            for chunk in chunks
+        ]
+        for number, completions in sample_jobs(engine, jobs):
+            store.add(chunks[number], completions)
             advance(len(completions))
     return SamplingReport(num_missing, len(by_id) * params.n - num_missing, set_aside)
 

@@ -25,8 +25,11 @@ _CONFIG, _ADAPTER_CONFIG, _BASE = "config.json", "adapter_config.json", "base_mo
 
 
 def prompts_fingerprint(requests: Iterable["SampleRequest"]) -> str:
-    """Hex SHA-256 over the ids and token ids of all prompts, in whatever order they come."""
-    lines = sorted(json.dumps([request.problem_id, list(request.prompt_ids)]) for request in requests)
+    """Hex SHA-256 over the ids and prompts (token ids, else text or messages) of all requests, in whatever order they come."""
+    lines = sorted(
+        json.dumps([request.problem_id, list(request.prompt_ids) or request.text or request.messages])
+        for request in requests
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
