@@ -14,6 +14,7 @@ import torch
 
 from passatn.sample import HFEngine, SampleRequest, SamplingParams, score_completions
 from passatn.sample.parity import WeightParityError, check_parity, update_weights
+from passatn.sample.spec import EngineSpec
 from passatn.sample.vllm import CHUNK, VLLMEngine, chunk_seed
 from passatn.tasks.encoding import EncodedExample
 from tiny import build_model, build_tokenizer
@@ -128,3 +129,27 @@ def test_prepacking_of_weights_is_switched_off_on_the_cpu(engine):
     import vllm._custom_ops
 
     assert torch.cuda.is_available() or vllm._custom_ops._supports_onednn is False
+
+
+def test_an_adapter_is_sampled_from_like_the_merged_model(folder, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    adapted = get_peft_model(
+        make_model(), LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    )
+    adapted.peft_config["default"].base_model_name_or_path = str(folder)
+    adapted.save_pretrained(tmp_path)
+    engine = EngineSpec("vllm", str(tmp_path), options={"dtype": "float32", "max_model_len": 64}).build()
+    try:
+        ours = engine.sample(REQUESTS, SamplingParams(n=20, max_new_tokens=8, seed=0))
+        prompts = {request.problem_id: request.prompt_ids for request in REQUESTS}
+        drawn = [EncodedExample(prompts[c.problem_id], c.token_ids) for c in ours]
+        base, merged = score_completions(make_model(), drawn), HFEngine(adapted.merge_and_unload(), build_tokenizer())
+        assert np.array([c.log_prob for c in ours]) == pytest.approx(merged.score(drawn)[:, 0], abs=1e-4)
+        assert np.abs(merged.score(drawn) - base).max() > 0.1
+        assert [c.token_ids for c in engine.greedy(REQUESTS, 8)] == [c.token_ids for c in merged.greedy(REQUESTS, 8)]
+        with pytest.raises(ValueError, match="does not score with an adapter"):
+            engine.score(drawn)
+    finally:
+        engine.close()

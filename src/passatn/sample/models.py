@@ -40,12 +40,29 @@ def load_model(
     return model.eval(), _with_padding(tokenizer)
 
 
+def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer that `load_model` gives, without the model.
+
+    Raises:
+        ValueError: it is not there or cannot be read; one line that names it.
+    """
+    if name.endswith(".gguf"):
+        _check_gguf(Path(name))
+        return _with_padding(AutoTokenizer.from_pretrained(Path(name).parent, gguf_file=Path(name).name))
+    adapter = Path(name) / ADAPTER_CONFIG
+    if adapter.is_file() and not (Path(name) / "tokenizer_config.json").is_file():
+        return load_tokenizer(_base_of(Path(name)), trust_remote_code=trust_remote_code)
+    try:
+        return _with_padding(AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"cannot load the tokenizer {name!r}: {reason:.300}") from None
+
+
 def _load_adapter(folder: Path, dtype: str, trust_remote_code: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from peft import PeftModel
 
-    base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise ValueError(f"cannot load the adapter {str(folder)!r}: its {ADAPTER_CONFIG} names no base model")
+    base = _base_of(folder)
     try:
         model, tokenizer = load_model(base, dtype=dtype, trust_remote_code=trust_remote_code)
     except ValueError as error:
@@ -56,6 +73,13 @@ def _load_adapter(folder: Path, dtype: str, trust_remote_code: bool) -> tuple[Pr
     return merged.eval(), _with_padding(tokenizer)
 
 
+def _base_of(folder: Path) -> str:
+    base = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(f"cannot load the adapter {str(folder)!r}: its {ADAPTER_CONFIG} names no base model")
+    return str(base)
+
+
 def _remember_place(model: PreTrainedModel, path: Path) -> None:
     """An adapter's file names its base model by this attribute; an absolute path can be found from anywhere."""
     if path.exists():
@@ -63,12 +87,7 @@ def _remember_place(model: PreTrainedModel, path: Path) -> None:
 
 
 def _load_gguf(path: Path, dtype: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    if not path.is_file():
-        raise ValueError(f"cannot load the model {str(path)!r}: no such file")
-    try:
-        import gguf  # noqa: F401
-    except ImportError:
-        raise ValueError(f"reading {path.name} needs the package gguf: pip install 'passatn[gguf]'") from None
+    _check_gguf(path)
     source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     tokenizer = AutoTokenizer.from_pretrained(**source)
     dequantised = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype)
@@ -81,6 +100,15 @@ def _load_gguf(path: Path, dtype: Any) -> tuple[PreTrainedModel, PreTrainedToken
     model.tie_weights()
     _remember_place(model, path)
     return model.eval(), _with_padding(tokenizer)
+
+
+def _check_gguf(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"cannot load the model {str(path)!r}: no such file")
+    try:
+        import gguf  # noqa: F401
+    except ImportError:
+        raise ValueError(f"reading {path.name} needs the package gguf: pip install 'passatn[gguf]'") from None
 
 
 def _dtype(name: str) -> Any:

@@ -5,6 +5,7 @@ the old ones). So every transfer is followed by this check, and a mismatch stops
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,18 +57,42 @@ def check_parity(
         raise ValueError("a parity check needs at least one probe")
     dtype = next(model.parameters()).dtype
     limit = TOLERANCES.get(dtype, 1e-3) if tolerance is None else tolerance
-    lengths = np.array([len(probe.completion_ids) for probe in probes])
-    expected = score_completions(model, probes)[:, 0]
-    found = np.asarray(engine.score(probes))[:, 0]
-    difference = np.abs(found - expected) / lengths
-    worst = int(np.nanargmax(np.where(np.isnan(difference), np.inf, difference)))
-    if not difference[worst] <= limit:
-        raise WeightParityError(
-            f"after the weight transfer, the engine gives log p = {found[worst]:.6f} for probe {worst} where the "
-            f"trainer's model gives {expected[worst]:.6f} ({difference[worst]:.2e} nats per token, allowed {limit:g}): "
-            "the engine does not serve the new weights"
-        )
-    return float(difference[worst])
+    expected = ExpectedScores(tuple(probes), tuple(score_completions(model, probes)[:, 0].tolist()), limit)
+    worst = expected.check(engine)
+    if hasattr(engine, "expect_scores"):
+        engine.expect_scores(expected)
+    return worst
+
+
+@dataclass(frozen=True)
+class ExpectedScores:
+    """What an engine with the right weights gives for fixed probes."""
+
+    probes: tuple[EncodedExample, ...]
+    log_p: tuple[float, ...]
+    tolerance: float
+    """Nats per token."""
+
+    def check(self, engine: "Engine") -> float:
+        """The largest difference in nats per token, over all replicas of the engine if it has several.
+
+        Raises:
+            WeightParityError: it is larger than the tolerance, or not a number.
+        """
+        if hasattr(engine, "score_replicas"):
+            found = np.asarray(engine.score_replicas(self.probes))
+        else:
+            found = np.asarray(engine.score(self.probes))[:, 0][None]
+        lengths = np.array([len(probe.completion_ids) for probe in self.probes])
+        difference = np.abs(found - np.array(self.log_p)) / lengths
+        replica, worst = np.unravel_index(np.argmax(np.nan_to_num(difference, nan=np.inf)), difference.shape)
+        if not difference[replica, worst] <= self.tolerance:
+            raise WeightParityError(
+                f"after the weight transfer, the engine gives log p = {found[replica, worst]:.6f} for probe {worst} "
+                f"where the trainer's model gives {self.log_p[worst]:.6f} ({difference[replica, worst]:.2e} nats per "
+                f"token, allowed {self.tolerance:g}): the engine does not serve the new weights"
+            )
+        return float(difference[replica, worst])
 
 
 def named_tensors(weights: "Weights | str | Path") -> list[tuple[str, torch.Tensor]]:

@@ -32,10 +32,11 @@ class VLLMEngine:
     Args:
         model: folder or Hub id.
         tokenizer: whose end-of-sequence token stops a completion (None: the model's own).
-        lora_path: an adapter that is applied to all requests.
+        lora_path: an adapter that is applied to all requests; it is sampled from, but not scored.
         extra_stop_ids: further token ids that end a completion.
-        options: passed to `vllm.LLM`: tensor_parallel_size, data_parallel_size, dtype, max_model_len,
-            gpu_memory_utilization, …
+        options: passed to `vllm.LLM`: tensor_parallel_size, pipeline_parallel_size, dtype, max_model_len,
+            gpu_memory_utilization, … Data parallel are several engines behind Ray (`passatn.sample.ray`): vLLM refuses
+            data_parallel_size in one process.
 
     Raises:
         ImportError: vLLM is not installed; names the extra.
@@ -102,8 +103,10 @@ class VLLMEngine:
         """Log-probabilities float64 `[num_examples, 1]` by vLLM's prompt log-probs.
 
         Raises:
-            ValueError: a temperature other than 1, which vLLM does not score.
+            ValueError: a temperature other than 1, or an adapter: with one, vLLM's prompt log-probs are not right.
         """
+        if self._lora is not None:
+            raise ValueError("the vLLM engine does not score with an adapter: merge it into the model, or use HFEngine")
         if tuple(temperatures) != (1.0,):
             raise ValueError(f"the vLLM engine scores at temperature 1 only, got {tuple(temperatures)}")
         outputs = self._llm.generate(

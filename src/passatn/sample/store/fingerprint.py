@@ -25,7 +25,7 @@ _CONFIG, _ADAPTER_CONFIG, _BASE = "config.json", "adapter_config.json", "base_mo
 
 
 def prompts_fingerprint(requests: Iterable["SampleRequest"]) -> str:
-    """Hex SHA-256 over the ids and prompts (token ids, else text or messages) of all requests, in whatever order they come."""
+    """Hex SHA-256 over the ids and prompts (token ids, else text or messages) of all requests, in any order."""
     lines = sorted(
         json.dumps([request.problem_id, list(request.prompt_ids) or request.text or request.messages])
         for request in requests
