@@ -13,7 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from passatn.experiments.options import ProblemOptions, spread
+from passatn.experiments.options import (
+    EngineOptions,
+    EvaluationOptions,
+    ProblemOptions,
+    VerifierOptions,
+    spread,
+)
 
 # --max_new_tokens is the same as --max-new-tokens.
 NAMES = {"token_normalize_func": lambda name: name.replace("_", "-")}
@@ -111,30 +117,57 @@ def score(
 
 
 @app.command(context_settings=NAMES)
-@spread(ProblemOptions)
+@spread(EvaluationOptions)
+@spread(VerifierOptions, "verifying")
 def evaluate(
-    options: ProblemOptions,
+    options: EvaluationOptions,
+    verifying: VerifierOptions,
     output: Output,
     name: Annotated[str | None, typer.Option(help="Name of the run in reports (default: the folder).")] = None,
     ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
-    num_samples: Annotated[int, typer.Option(min=0, help="Also sample so often per problem.")] = 0,
+    samples: Annotated[str | None, typer.Option(help="A sample store to evaluate, instead of a model.")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Best-of-N by log_prob, log_prob_per_token, reward:MODEL or a FILE of scores.")
+    ] = None,
+    extrapolate: Annotated[str | None, typer.Option(help="N past the samples taken, separated by commas.")] = None,
+    half_width: Annotated[
+        float | None, typer.Option(help="Of a wanted interval, in points: what does it take?")
+    ] = None,
+    num_samples: Annotated[int, typer.Option(min=0, help="Also sample the model so often per problem.")] = 0,
     temperature: Annotated[float, typer.Option(help="Of samples and exact scores.")] = 1.0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest completion.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Exact pass@N with intervals and greedy confidence: results.json, report.html and a PNG."""
+    """pass@N with intervals, of a model (exact) or of a store of samples: results.json, report.html and a PNG."""
     from passatn.experiments import evaluation
-    from passatn.experiments.config import parse_ns
+    from passatn.experiments.config import ConfigError, parse_ns
 
     budgets = parse_ns(ns, "--ns")
+    run_name = name or output.resolve().name
+    if samples is not None:
+        if num_samples or options.model is not None:
+            raise ConfigError("--samples evaluates a store: leave out --model and --num-samples")
+        from passatn.experiments.store_evaluation import StoreQuestions
+
+        more = () if extrapolate is None else parse_ns(extrapolate, "--extrapolate")
+        width = None if half_width is None else half_width / 100
+        questions = StoreQuestions(budgets, score=score, extrapolate=more, half_width=width)
+        _evaluate_store(samples, options, verifying, questions, output, run_name, overwrite=overwrite)
+        _show(output / "results.json")
+        say(f"report: {output / 'report.html'}")
+        return
+    if options.model is None or options.data is None:
+        raise ConfigError("give a --model and --data, or --samples")
+    if score or extrapolate or half_width or verifying.verifier:
+        raise ConfigError("--score, --extrapolate, --half-width and --verifier belong to --samples")
     how = {"num_samples": num_samples, "temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
     asked = options.describe() | {key: value for key, value in how.items() if value is not None}
     if evaluation.stored_results(output, asked, budgets, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
     else:
         model, tokenizer, problems = _load(options)
-        run = {"name": name or output.resolve().name} | evaluation.objective_of(options.model) | asked
+        run = {"name": run_name} | evaluation.objective_of(options.model) | asked
         results = evaluation.evaluate(
             model, tokenizer, problems, run=run, template=options.template, ns=budgets, **_unless_none(how)
         )
@@ -145,62 +178,66 @@ def evaluate(
 
 @app.command(context_settings=NAMES)
 @spread(ProblemOptions)
+@spread(EngineOptions, "engines")
+@spread(VerifierOptions, "verifying")
 def sample(
     options: ProblemOptions,
-    output: Output,
+    engines: EngineOptions,
+    verifying: VerifierOptions,
+    output: Annotated[str, typer.Option("--output", help="Sample store: a folder, or another fsspec path.")],
     num_samples: Annotated[int, typer.Option(min=1, help="Samples per problem; those in the store count.")],
-    engine: Annotated[str, typer.Option(help="hf or vllm.")] = "hf",
     temperature: Annotated[float, typer.Option(help="Of the samples.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="Keep the most probable tokens up to this mass.")] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Keep this many most probable tokens; 0 keeps all.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 256,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    verifier: Annotated[str | None, typer.Option(help="Judge the samples: exact, math, code, …")] = None,
     ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
 ) -> None:
     """Sample into a store, which a killed or a later, larger call goes on with; pass@N if a verifier is named."""
     from passatn.experiments import sampling
-    from passatn.experiments.config import ConfigError, parse_ns
-    from passatn.sample import HFEngine, SamplingParams
+    from passatn.experiments.config import parse_ns
+    from passatn.sample import SamplingParams
 
     budgets = parse_ns(ns, "--ns")
-    if engine not in ("hf", "vllm"):
-        raise ConfigError(f"--engine {engine!r}: there are hf and vllm")
     params = SamplingParams(
-        n=num_samples, temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
+        n=num_samples, temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed
     )
-    model, tokenizer, problems = _load(options)
-    if engine == "vllm":
-        from passatn.sample.vllm import VLLMEngine
-
-        chosen: Any = VLLMEngine(options.model, tokenizer)
-    else:
-        chosen = HFEngine(model, tokenizer)
-    store, drawn = sampling.fill(
-        chosen, problems, params, output, model=options.model, template=options.template, settings={"engine": engine}
+    spec = sampling.engine_spec(
+        engines, options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
     )
-    chosen.close()
+    problems = _prompts(options, engines)
+    store = sampling.open_store(problems, params, output, spec=spec, template=options.template)
+    engine = sampling.open_engine(engines, spec)
+    try:
+        drawn = sampling.fill(engine, problems, params, store)
+    finally:
+        engine.close()
     say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {output}")
-    if verifier is not None:
-        run = {"name": output.resolve().name, "verifier": verifier} | options.describe()
-        columns = sampling.judge(store, problems, verifier, options.template, {})
-        sampling.results_of(columns, problems, run, budgets).save(output / "results.json")
-        _show(output / "results.json")
+    if verifying.verifier is not None:
+        from passatn.experiments.store_evaluation import StoreQuestions, evaluate_store
+
+        known = problems.by_id()
+        label = sampling.judge(store, known, verifying.verifier, options.template, verifying.limits())
+        run = {"name": output.rstrip("/").rpartition("/")[2]} | options.describe()
+        results, _ = evaluate_store(output, StoreQuestions(budgets), run=run, problems=known, verifier=label)
+        _print_results(results)
 
 
 @app.command(context_settings=NAMES)
+@spread(VerifierOptions, "verifying")
 def verify(
-    verifier: Annotated[str, typer.Option(help='exact, math, code, python:MODULE:FUNCTION or "cmd COMMAND".')],
+    verifying: VerifierOptions,
     source: Annotated[Path | None, typer.Argument(help="JSON Lines (default: stdin).")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds of wall clock per completion.")] = None,
-    memory_mb: Annotated[int | None, typer.Option(help="Memory of each worker process.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
 ) -> None:
     """Judge completions: JSON Lines with id, completion and problem in, one verdict a line out, in the same order."""
     from passatn.verify.command import run_verify, write_stdout
+    from passatn.verify.registry import NAMES as VERIFIERS
     from passatn.verify.registry import get_verifier
 
     try:
-        judge = get_verifier(verifier, timeout=timeout, memory_mb=memory_mb, workers=workers)
+        if verifying.verifier is None:
+            raise ValueError(f"--verifier is missing; there are {', '.join(VERIFIERS)}")
+        judge = get_verifier(verifying.verifier, **verifying.limits())
         lines = sys.stdin.buffer if source is None else source.open("rb")
     except (ValueError, OSError) as error:
         _stderr(f"error: {' '.join(str(error).split())}")
@@ -273,19 +310,11 @@ def _load(options: ProblemOptions) -> tuple[Any, Any, Any]:
     """Model, tokenizer and encoded problems, as `train` would load them; the rows are read before the model is."""
     import torch
 
-    from passatn.experiments.config import RunConfig, parse_columns
     from passatn.experiments.problems import encode, read_problems
     from passatn.experiments.quiet import quiet_libraries
     from passatn.sample.models import load_model
 
-    config = RunConfig(
-        preset=options.preset,
-        columns=parse_columns(options.column or [], "--column"),
-        template=options.template,
-        max_prompt_tokens=options.max_prompt_tokens,
-        max_answer_tokens=options.max_answer_tokens,
-        skip_bad_rows=options.skip_bad_rows,
-    )
+    config = _reading(options)
     with quiet_libraries():
         rows = read_problems(options.data, config, split=options.split)
         model, tokenizer = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
@@ -294,6 +323,75 @@ def _load(options: ProblemOptions) -> tuple[Any, Any, Any]:
         say(notice)
     device: Any = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device), tokenizer, problems
+
+
+def _prompts(options: ProblemOptions, engines: EngineOptions) -> Any:
+    """Problems with their prompts: as token ids wherever there is a tokenizer."""
+    from passatn.experiments.problems import prompts, read_problems
+    from passatn.experiments.quiet import quiet_libraries
+    from passatn.sample.models import load_tokenizer
+
+    config = _reading(options)
+    with quiet_libraries():
+        rows = read_problems(options.data, config, split=options.split)
+        name = engines.tokenizer if engines.engine == "server" else options.model
+        tokenizer = None if name is None else load_tokenizer(name, trust_remote_code=options.trust_remote_code)
+        problems = prompts(rows, config, tokenizer, limit=options.limit)
+    for notice in problems.notices:
+        say(notice)
+    return problems
+
+
+def _evaluate_store(
+    path: str,
+    options: EvaluationOptions,
+    verifying: VerifierOptions,
+    questions: Any,
+    output: Path,
+    name: str,
+    *,
+    overwrite: bool,
+) -> None:
+    from passatn.experiments import evaluation, sampling
+    from passatn.experiments.config import ConfigError
+    from passatn.experiments.problems import read_problems
+    from passatn.experiments.store_evaluation import evaluate_store, write_answers
+    from passatn.sample.store import SampleStore
+
+    store, problems, label = SampleStore.open(path), None, None
+    asked = options.describe() | questions.describe() | {"samples": path, "num_stored": store.num_samples}
+    if verifying.verifier is not None:
+        if options.data is None:
+            raise ConfigError("--verifier needs the problems: give them as --data")
+        asked["judged_by"] = verifying.verifier
+    if evaluation.stored_results(output, asked, questions.ns, overwrite=overwrite):
+        say(f"{output} is already evaluated (--overwrite does it again)")
+        return
+    if options.data is not None:
+        stored = set(store.contents().problem_ids)
+        rows = list(read_problems(options.data, _reading(options), split=options.split))
+        problems = {problem.id: problem for problem in rows if problem.id in stored}
+        if len(problems) < len(rows):
+            say(f"{len(problems)} of {len(rows)} problems have samples")
+    if verifying.verifier is not None and problems is not None:
+        label = sampling.judge(store, problems, verifying.verifier, options.template, verifying.limits())
+    run = {"name": name, "ns": list(questions.ns)} | asked
+    results, answers = evaluate_store(path, questions, run=run, problems=problems, verifier=label)
+    evaluation.write(results, output, also=lambda folder: write_answers(folder / "answers.parquet", results, answers))
+
+
+def _reading(options: ProblemOptions) -> Any:
+    """How rows become problems, as `train` has it."""
+    from passatn.experiments.config import RunConfig, parse_columns
+
+    return RunConfig(
+        preset=options.preset,
+        columns=parse_columns(options.column or [], "--column"),
+        template=options.template,
+        max_prompt_tokens=options.max_prompt_tokens,
+        max_answer_tokens=options.max_answer_tokens,
+        skip_bad_rows=options.skip_bad_rows,
+    )
 
 
 def _unless_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -313,9 +411,11 @@ def _show(results_file: Path) -> None:
     """The pass@N table of a results.json on stdout, if there is one."""
     from passatn.evaluate import Results
 
-    if not results_file.exists() or not _is_first_process():
-        return
-    results = Results.load(results_file)
+    if results_file.exists() and _is_first_process():
+        _print_results(Results.load(results_file))
+
+
+def _print_results(results: Any) -> None:
     console = Console(highlight=False)
     for curve in results.pass_at_n:
         console.print(f"{results.name}: {curve.source}, {curve.num_problems} problems", markup=False, soft_wrap=True)
@@ -323,6 +423,16 @@ def _show(results_file: Path) -> None:
         for n, estimate, low, high in zip(curve.ns, curve.estimate, curve.low, curve.high, strict=True):
             table.add_row(f"{n:,}", f"{100 * estimate:.1f} %", f"{100 * low:.1f} – {100 * high:.1f} %")
         console.print(table)
+    if results.metrics:
+        from passatn.report.metrics import metric_notes, metric_rows
+
+        header, *rows = metric_rows(results.metrics)
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        for note in metric_notes(results.metrics):
+            console.print(note, markup=False, soft_wrap=True)
 
 
 def _is_first_process() -> bool:

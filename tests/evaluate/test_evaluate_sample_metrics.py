@@ -54,6 +54,26 @@ def test_majority():
     assert found[-1] == vote(SAMPLES) == 0
 
 
+def test_silent_samples_are_drawn_but_neither_vote_nor_count():
+    samples = np.append(SAMPLES, [-1, -1])
+    correct = np.append(CORRECT, False)
+
+    def of_subsets(n, value):
+        return np.mean([value(samples[list(subset)]) for subset in combinations(range(len(samples)), n)])
+
+    def vote_of(answers):
+        votes = np.bincount(answers[answers >= 0], minlength=4)
+        return correct[:4][(votes == votes.max()) & (votes > 0)].mean() if votes.any() else 0.0
+
+    ns = (1, 2, 4, 10)
+    expected = [of_subsets(n, lambda answers: len(set(answers) - {-1})) for n in ns]
+    assert distinct_answers(COUNTS, ns, num_silent=2) == pytest.approx(expected)
+    found = majority_at_n(COUNTS, CORRECT, ns, num_silent=2, num_draws=20_000, seed=1)
+    assert found == pytest.approx([of_subsets(n, vote_of) for n in ns], abs=4 * 0.5 / 20_000**0.5)
+    assert majority_at_n([], [], [1, 3], num_silent=3).tolist() == [0, 0]
+    assert distinct_answers([], [1, 3], num_silent=3).tolist() == [0, 0]
+
+
 def test_too_many_samples_are_refused():
     with pytest.raises(ValueError, match="maj@9 needs 9 samples, the problem has 8"):
         majority_at_n(COUNTS, CORRECT, [9])

@@ -26,7 +26,10 @@ def test_samples_are_added_to_a_store_and_counted(passatn, asked, finished_run, 
     more = passatn("sample", *asked, "--num-samples", 256, "--output", store, "--verifier", "exact", "--ns", "1,4,16")
     assert more.code == 0, more.err
     assert "2,304 samples drawn, 768 were there" in more.err
-    results = Results.load(store / "results.json")
+    assert "pass@N" in more.out
+    evaluated = passatn("evaluate", "--samples", store, "--ns", "1,4,16", "--output", tmp_path / "eval")
+    assert evaluated.code == 0, evaluated.err
+    results = Results.load(tmp_path / "eval" / "results.json")
     assert results.column("num_samples").tolist() == [256] * 12
     # Each problem's samples are binomial with the exact p: 5 standard errors of the mean over 12 problems.
     exact = coverage(Results.load(finished_run.results).column("log_p"), 1)
@@ -42,10 +45,15 @@ def test_a_store_of_other_samples_is_refused(passatn, asked, tmp_path):
     assert passatn("sample", *asked, "--num-samples", 2, "--output", store).code == 0
     error = passatn("sample", *asked, "--num-samples", 4, "--output", store, "--temperature", 0.5).error
     assert "temperature" in error
-    assert (
-        "there are hf and vllm"
-        in passatn("sample", *asked, "--num-samples", 2, "--output", store, "--engine", "x").error
-    )
+    unknown = passatn("sample", *asked, "--num-samples", 2, "--output", store, "--engine", "x")
+    assert unknown.error == "--engine 'x': there are hf, vllm, server"
+    for options, message in [
+        (["--engine", "server"], "needs --base-url"),
+        (["--base-url", "http://127.0.0.1:1/v1"], "belong to --engine server"),
+        (["--engine-option", "dtype"], "expected KEY=VALUE"),
+        (["--engine-option", "speed=9"], "unexpected keyword argument 'speed'"),
+    ]:
+        assert message in passatn("sample", *asked, "--num-samples", 2, "--output", store, *options).error
 
 
 def test_verify_answers_every_line(passatn, tmp_path, monkeypatch):

@@ -64,8 +64,7 @@ def extrapolate_pass_at_n(
     """
     samples, correct = check_counts(num_samples, num_correct)
     budgets = check_ns(ns)
-    if correct.sum() == 0 or (correct == samples).all():
-        raise ValueError("extrapolation needs both correct and incorrect samples: take more samples")
+    _refuse_trivial(samples, correct)
     draws = np.random.default_rng(seed).multinomial(
         len(samples), np.full(len(samples), 1 / len(samples)), num_resamples
     )
@@ -99,6 +98,23 @@ def hold_out_check(
     predicted = extrapolate_pass_at_n(np.full(len(samples), num_kept), kept, ns, num_resamples=2).estimate
     observed = count_values(samples, correct, ns).mean(axis=0)
     return HoldOutCheck(check_ns(ns), num_kept, predicted, tuple(observed.tolist()))
+
+
+def fit_beta(num_samples: ArrayLike, num_correct: ArrayLike) -> tuple[float, float]:
+    """(a, b) of the Beta distribution of success rates over problems, by maximum likelihood from counts `[P]`.
+
+    Raises:
+        ValueError: no correct sample at all, or none incorrect: nothing to fit.
+    """
+    samples, correct = check_counts(num_samples, num_correct)
+    _refuse_trivial(samples, correct)
+    log_a, log_b = _fit(samples, correct, np.ones((1, len(samples))))
+    return float(log_a[0].exp()), float(log_b[0].exp())
+
+
+def _refuse_trivial(samples: NDArray[np.int64], correct: NDArray[np.int64]) -> None:
+    if correct.sum() == 0 or (correct == samples).all():
+        raise ValueError("this needs both correct and incorrect samples: take more samples")
 
 
 def _fit(samples: NDArray[np.int64], correct: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from passatn.evaluate.atomic import write_atomically
 from passatn.evaluate.confidence import ConfidenceHistogram, confidence_histogram
+from passatn.evaluate.metric import MetricCurve
 from passatn.evaluate.pass_at_n import PassAtN, pass_at_n_from_counts, pass_at_n_from_log_p
 from passatn.evaluate.plain import to_plain
 from passatn.evaluate.records import ProblemResult
@@ -30,6 +31,8 @@ class Results:
     pass_at_n: tuple[PassAtN, ...]
     """At most one exact (or lower bound) curve, then at most one from samples."""
     confidence: ConfidenceHistogram | None = None
+    metrics: tuple[MetricCurve, ...] = ()
+    """Other curves over N than pass@N; what they are computed from is in answers.parquet beside the file."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.run.get("name"), str) or not self.run["name"]:
@@ -95,6 +98,7 @@ class Results:
             "run": dict(self.run),
             "pass_at_n": [curve.to_dict() for curve in self.pass_at_n],
             "confidence": self.confidence.to_dict() if self.confidence else None,
+            "metrics": [curve.to_dict() for curve in self.metrics],
             "problems": [problem.to_dict() for problem in self.problems],
         }
 
@@ -132,6 +136,7 @@ class Results:
             problems=tuple(_parse(f"problems[{i}]", ProblemResult, r) for i, r in enumerate(data["problems"])),
             pass_at_n=tuple(_parse(f"pass_at_n[{i}]", PassAtN, r) for i, r in enumerate(data["pass_at_n"])),
             confidence=None if histogram is None else _parse("confidence", ConfidenceHistogram, histogram),
+            metrics=tuple(_parse(f"metrics[{i}]", MetricCurve, r) for i, r in enumerate(data.get("metrics", []))),
         )
 
 

@@ -30,17 +30,22 @@ def pass_hat_n(num_samples: ArrayLike, num_correct: ArrayLike, n: ArrayLike) -> 
     return all_inside(num_samples, num_correct, n)
 
 
-def distinct_answers(counts: ArrayLike, ns: Sequence[int]) -> Array:
+def distinct_answers(counts: ArrayLike, ns: Sequence[int], *, num_silent: int = 0) -> Array:
     """Expected number of distinct answers among N samples of one problem.
 
     Args:
         counts: `[answers]` how often each answer was sampled.
+        num_silent: further samples, without an answer.
 
     Returns:
         `[len(ns)]`.
+
+    Raises:
+        ValueError: N larger than the number of samples.
     """
-    answers = np.asarray(counts)
-    return np.asarray(pass_at_n(answers.sum(), answers[:, None], np.asarray(ns)[None, :]).sum(axis=0))
+    answers = np.asarray(counts, dtype=np.int64)
+    total = answers.sum() + num_silent
+    return np.asarray(pass_at_n(total, answers[:, None], np.asarray(ns)[None, :]).sum(axis=0))
 
 
 def best_of_n(scores: ArrayLike, correct: ArrayLike, ns: Sequence[int], counts: ArrayLike | None = None) -> Array:
@@ -71,7 +76,13 @@ def best_of_n(scores: ArrayLike, correct: ArrayLike, ns: Sequence[int], counts: 
 
 
 def majority_at_n(
-    counts: ArrayLike, correct: ArrayLike, ns: Sequence[int], *, num_draws: int = 1000, seed: int = 0
+    counts: ArrayLike,
+    correct: ArrayLike,
+    ns: Sequence[int],
+    *,
+    num_silent: int = 0,
+    num_draws: int = 1000,
+    seed: int = 0,
 ) -> Array:
     """Probability that the most frequent answer among N samples of one problem is correct; ties at random.
 
@@ -81,6 +92,7 @@ def majority_at_n(
     Args:
         counts: `[answers]` how often each distinct answer was sampled.
         correct: `[answers]` whether it is correct.
+        num_silent: further samples, which state no answer and have no vote.
 
     Returns:
         `[len(ns)]`.
@@ -89,7 +101,7 @@ def majority_at_n(
         ValueError: N larger than the number of samples.
     """
     answers, flags = np.asarray(counts, dtype=np.int64), np.asarray(correct, dtype=np.float64)
-    total = int(answers.sum())
+    total = int(answers.sum()) + num_silent
     generator = np.random.default_rng(seed)
     values = []
     for n in ns:
@@ -99,7 +111,7 @@ def majority_at_n(
             values.append(float(answers @ flags) / total)
             continue
         draws = 1 if n == total else num_draws
-        votes = generator.multivariate_hypergeometric(answers, n, size=draws)
-        winners = votes == votes.max(axis=1, keepdims=True)
-        values.append(float(((winners @ flags) / winners.sum(axis=1)).mean()))
+        votes = generator.multivariate_hypergeometric(np.append(answers, num_silent), n, size=draws)[:, :-1]
+        winners = (votes == votes.max(axis=1, keepdims=True, initial=0)) & (votes > 0)
+        values.append(float(((winners @ flags) / winners.sum(axis=1).clip(min=1)).mean()))
     return np.array(values)

@@ -5,7 +5,7 @@ passatn evaluate --model runs/ce/model --data test.jsonl --output eval/ce
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def stored_results(
     if overwrite:
         return None
     results = Results.load(file)
-    before = dict(results.run) | {"ns": list(results.pass_at_n[0].ns)}
+    before = {"ns": list(results.pass_at_n[0].ns)} | dict(results.run)
     for key, value in (asked | {"ns": list(ns)}).items():
         if before.get(key) != value:
             raise ConfigError(
@@ -129,12 +129,18 @@ def stored_results(
     return results
 
 
-def write(results: Results, output: Path) -> None:
-    """results.json, report.html and pass_at_n.png in `output`: made aside, so that nothing is left if one fails."""
+def write(results: Results, output: Path, *, also: Callable[[Path], None] | None = None) -> None:
+    """results.json, report.html and pass_at_n.png in `output`: made aside, so that nothing is left if one fails.
+
+    Args:
+        also: writes further files into the folder that it is given.
+    """
     staging = output.with_name(f".{output.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
     try:
         write_run_report([results], staging)
+        if also is not None:
+            also(staging)
         results.save(staging / "results.json")
         output.mkdir(parents=True, exist_ok=True)
         for file in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):

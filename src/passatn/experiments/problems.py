@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from transformers import PreTrainedTokenizerBase
 
 from passatn.experiments.config import ConfigError, RunConfig
+from passatn.sample import SampleRequest
 from passatn.tasks import (
     EncodedExample,
     EncodingError,
     Problem,
     ProblemSet,
+    PromptTemplate,
     encode_answers,
     encode_problems,
+    encode_prompt,
     find_overlap,
     get_template,
     load_problems,
+    render_prompt,
 )
 
 
@@ -63,6 +67,67 @@ def encode(
     if not short:
         raise ConfigError(f"{loaded.source}: no problem is left; {'; '.join(notices)}")
     return EncodedProblems([p for p, _ in short[:limit]], [answers for _, answers in short[:limit]], notices)
+
+
+@dataclass(frozen=True)
+class PromptedProblems:
+    """Problems and, aligned with them, their prompts; a problem needs no accepted answer to be sampled."""
+
+    problems: list[Problem]
+    requests: list[SampleRequest]
+    notices: list[str] = field(default_factory=list)
+
+    def by_id(self) -> dict[str, Problem]:
+        return {problem.id: problem for problem in self.problems}
+
+
+def prompts(
+    loaded: ProblemSet, config: RunConfig, tokenizer: PreTrainedTokenizerBase | None, *, limit: int | None
+) -> PromptedProblems:
+    """The prompts as token ids; without a tokenizer as text, or in a chat template as messages.
+
+    Raises:
+        ConfigError: length limits without a tokenizer, or nothing left; names the source.
+    """
+    template = get_template(config.template)
+    notices = []
+    if loaded.num_skipped:
+        notices.append(f"{loaded.num_skipped} bad rows were left out; first: {loaded.skipped[0]}")
+    if tokenizer is None:
+        if config.max_prompt_tokens is not None or config.max_answer_tokens is not None:
+            raise ConfigError("limits in tokens need a tokenizer: give it as --tokenizer")
+        chosen = list(loaded)[:limit]
+        return PromptedProblems(chosen, [_as_text(template, problem) for problem in chosen], notices)
+    kept = [problem for problem in loaded if _has_short_answer(problem, tokenizer, config)]
+    requests = [SampleRequest(problem.id, encode_prompt(tokenizer, template, problem)) for problem in kept]
+    longest = config.max_prompt_tokens
+    short = [
+        (problem, request)
+        for problem, request in zip(kept, requests, strict=True)
+        if longest is None or len(request.prompt_ids) <= longest
+    ]
+    if len(short) < len(loaded):
+        notices.append(f"{len(short)} of {len(loaded)} problems are within the length limits")
+    if not short:
+        raise ConfigError(f"{loaded.source}: no problem is left; {'; '.join(notices)}")
+    return PromptedProblems([p for p, _ in short[:limit]], [request for _, request in short[:limit]], notices)
+
+
+def _as_text(template: PromptTemplate, problem: Problem) -> SampleRequest:
+    rendered = render_prompt(template, problem.prompt)
+    if not template.chat:
+        return SampleRequest(problem.id, text=rendered)
+    system = (("system", template.system),) if template.system else ()
+    return SampleRequest(problem.id, messages=(*system, ("user", rendered)))
+
+
+def _has_short_answer(problem: Problem, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> bool:
+    """Whether the answer that would be trained on is within the limit, as `encode` counts it."""
+    if config.max_answer_tokens is None or not problem.answers:
+        return True
+    examples, _ = encode_problems(tokenizer, get_template(config.template), [problem], skip_bad=True)
+    example = examples[0]
+    return example is not None and len(example.completion_ids) - 1 <= config.max_answer_tokens
 
 
 def _encode_all(

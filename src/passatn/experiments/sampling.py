@@ -3,13 +3,16 @@
 passatn sample --model runs/ce/model --data test.jsonl --num-samples 256 --verifier exact --output samples/ce
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from passatn.evaluate import Results, problems_from_arrays
-from passatn.experiments.problems import EncodedProblems
-from passatn.sample import Engine, SampleRequest, SamplingParams
+import yaml
+
+from passatn.experiments.config import ConfigError
+from passatn.experiments.options import EngineOptions
+from passatn.experiments.problems import PromptedProblems
+from passatn.sample import Engine, SamplingParams
+from passatn.sample.spec import EngineSpec
 from passatn.sample.store import (
     Manifest,
     SampleStore,
@@ -18,73 +21,86 @@ from passatn.sample.store import (
     sample_into_store,
     verify_store,
 )
-from passatn.tasks import extract_answer, get_template
+from passatn.tasks import Problem, extract_answer, get_template
 from passatn.tasks.prompts import PromptTemplate
 from passatn.verify.registry import get_verifier
 from passatn.verify.verdict import Submission, Verdict, Verifier
 
 
-def fill(
-    engine: Engine,
-    problems: EncodedProblems,
-    params: SamplingParams,
-    output: Path,
-    *,
-    model: str,
-    template: str,
-    settings: Mapping[str, Any],
-) -> tuple[SampleStore, SamplingReport]:
-    """Draw what the store at `output` lacks of `params.n` samples per problem.
-
-    Args:
-        settings: whatever else the samples depend on, such as {"engine": "hf"}; recorded and compared on resuming.
+def engine_spec(options: EngineOptions, model: str, *, dtype: str, trust_remote_code: bool) -> EngineSpec:
+    """What the options of a command line ask for.
 
     Raises:
-        StoreError: the store was begun with another model, other prompts or other parameters; names the difference.
+        ConfigError: an unknown engine, or options that do not go together.
     """
-    requests = [
-        SampleRequest(problem.id, answers[0].prompt_ids)
-        for problem, answers in zip(problems.problems, problems.answers, strict=True)
-    ]
+    given: dict[str, Any] = {}
+    for pair in options.engine_option or []:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"--engine-option {pair}: expected KEY=VALUE, such as tensor_parallel_size=2")
+        given[key.replace("-", "_")] = yaml.safe_load(value)
+    if options.engine == "server":
+        if options.base_url is None:
+            raise ConfigError("--engine server needs --base-url, such as http://127.0.0.1:8000/v1")
+        given["base_url"] = options.base_url
+    elif options.base_url is not None or options.tokenizer is not None:
+        raise ConfigError("--base-url and --tokenizer belong to --engine server")
+    elif dtype != "auto":
+        given["dtype"] = dtype
+    if options.ray_address is not None and options.engine == "server":
+        raise ConfigError("--engine server needs no Ray: the server does its own batching")
+    try:
+        return EngineSpec(options.engine, model, trust_remote_code, given)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
+
+
+def open_engine(options: EngineOptions, spec: EngineSpec) -> Engine:
+    """The engine, in this process or behind Ray."""
+    if options.ray_workers is None and options.ray_address is None:
+        try:
+            return spec.build()
+        except TypeError as error:
+            raise ConfigError(f"--engine-option: {error}") from None
+    from passatn.sample.ray import RayEngine
+
+    gpus = int(spec.options.get("tensor_parallel_size", 1)) * int(spec.options.get("pipeline_parallel_size", 1))
+    resources = {"num_gpus": gpus} if gpus > 1 else None
+    return RayEngine(spec, num_workers=options.ray_workers, address=options.ray_address, resources=resources)
+
+
+def open_store(
+    problems: PromptedProblems, params: SamplingParams, output: str, *, spec: EngineSpec, template: str
+) -> SampleStore:
+    """The store at `output`, new or with samples of the very same run.
+
+    Raises:
+        StoreError: it was begun with another model, other prompts or other parameters; names the difference.
+    """
+    fingerprint = None if spec.kind == "server" else model_fingerprint(spec.model)
     manifest = Manifest.for_run(
-        model, requests, params, model_hash=model_fingerprint(model), template=template, **settings
+        spec.model, problems.requests, params, model_hash=fingerprint, template=template, engine=spec.kind
     )
-    store = SampleStore.open_or_create(str(output), manifest)
-    return store, sample_into_store(engine, requests, params, store, progress=True)
+    return SampleStore.open_or_create(output, manifest)
+
+
+def fill(engine: Engine, problems: PromptedProblems, params: SamplingParams, store: SampleStore) -> SamplingReport:
+    """Draw what the store lacks of `params.n` samples per problem."""
+    return sample_into_store(engine, problems.requests, params, store, progress=True)
 
 
 def judge(
-    store: SampleStore, problems: EncodedProblems, name: str, template: str, limits: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Give every unjudged completion a verdict, and return the counts as columns of results.json."""
+    store: SampleStore, problems: Mapping[str, Problem], name: str, template: str, limits: Mapping[str, Any]
+) -> str:
+    """Give every completion that has none a verdict; returns the verifier as the store calls it, "name@version"."""
     verifier = get_verifier(name, **limits)
     if name == "exact":
         verifier = StatedAnswer(verifier, get_template(template))
     try:
-        verify_store(store, verifier, {problem.id: problem for problem in problems.problems}, progress=True)
+        verify_store(store, verifier, problems, progress=True)
     finally:
         verifier.close()
-    label = f"{verifier.name}@{verifier.version}"
-    counts = store.counts([problem.id for problem in problems.problems], verifier=label)
-    return {
-        "num_samples": counts.num_samples,
-        "num_correct": counts.num_correct,
-        "num_truncated": counts.num_truncated,
-        "num_timeouts": counts.num_timeouts,
-        "num_errors": counts.num_errors,
-    }
-
-
-def results_of(
-    columns: Mapping[str, Any], problems: EncodedProblems, run: Mapping[str, Any], ns: Sequence[int]
-) -> Results:
-    """results.json from counts: pass@N at those N for which every problem has enough samples."""
-    ids = [problem.id for problem in problems.problems]
-    metadata = [
-        {key: value for key, value in problem.metadata.items() if key in ("level", "subject")}
-        for problem in problems.problems
-    ]
-    return Results.from_problems(run, problems_from_arrays(ids, metadata=metadata, **columns), ns=ns)
+    return f"{verifier.name}@{verifier.version}"
 
 
 class StatedAnswer:

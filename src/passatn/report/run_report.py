@@ -8,6 +8,7 @@ from passatn.evaluate import PairedDifference, PassAtN, Results, compare_results
 from passatn.report.curve import Curve, Kind
 from passatn.report.figures import confidence_figure, pass_at_n_figure
 from passatn.report.html import HtmlReport
+from passatn.report.metrics import metric_notes, metric_rows
 from passatn.report.plots import plot_pass_at_n
 from passatn.report.theme import line_styles, n_label, n_ticks
 
@@ -39,6 +40,7 @@ def write_run_report(results: Sequence[Results], output_dir: str | Path) -> dict
     if len(runs) > 1:
         _add_frontier(page, curves)
         _add_differences(page, runs)
+    _add_metrics(page, runs)
     _add_confidence(page, runs, curves)
     _add_runs(page, runs)
     return {"html": page.save(Path(output_dir) / "report.html"), "png": png}
@@ -179,6 +181,22 @@ def _add_confidence(page: HtmlReport, runs: Mapping[str, Results], curves: Seque
             if run.confidence
         }
     )
+
+
+def _add_metrics(page: HtmlReport, runs: Mapping[str, Results]) -> None:
+    measured = {name: run.metrics for name, run in runs.items() if run.metrics}
+    if not measured:
+        return
+    page.add_heading("Beyond pass@N")
+    page.add_paragraph(
+        "maj@N: the most frequent answer of N is right, ties at random; samples without an answer have no vote. "
+        "best-of-N: the sample with the highest score is right. pass^N: all N samples are right."
+    )
+    for name, metrics in measured.items():
+        header, *rows = metric_rows(metrics)
+        page.add_table(header, rows, f"{name}: estimate [interval].")
+        if notes := metric_notes(metrics):
+            page.add_list(notes)
 
 
 def _add_runs(page: HtmlReport, runs: Mapping[str, Results]) -> None:

@@ -109,6 +109,11 @@ class SampleStore:
             raise StoreError(f"{next(iter(contents.damaged.values()))}; {REMEDY}")
         return contents
 
+    @property
+    def num_samples(self) -> int:
+        """Of all problems together; reads footers only."""
+        return sum(shard.chunk.num_samples * len(shard.chunk.problem_ids) for shard in self.contents().shards)
+
     def missing_chunks(
         self,
         problem_ids: Sequence[str],

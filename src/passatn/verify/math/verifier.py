@@ -9,11 +9,13 @@ A number and the same number with a percent sign are different answers, except t
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
 from passatn.verify.cache import VerdictCache
+from passatn.verify.math.clean import clean
 from passatn.verify.math.extract import MAX_ANSWER_LENGTH, extract
 from passatn.verify.math.literals import is_number_like, parse_literal
 from passatn.verify.pool import TaskResult, WorkerPool
@@ -66,6 +68,12 @@ class MathVerifier:
         judged = self._cache.resolve((task for task in tasks if task is not None), self._judge)
         return [_UNCHECKABLE if task is None else judged[task] for task in tasks]
 
+    def equal_answers(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """For each pair of extracted answers whether they are equal by value; False where that cannot be decided."""
+        tasks: list[_Task] = [(first[: MAX_ANSWER_LENGTH + 1], None, (second,)) for first, second in pairs]
+        judged = self._cache.resolve(tasks, self._judge)
+        return [judged[task].outcome is Outcome.CORRECT for task in tasks]
+
     def close(self) -> None:
         """Release the worker processes; safe to call twice."""
         self._pool.close()
@@ -82,6 +90,12 @@ class MathVerifier:
             verdict if verdict is not None else _verdict(task, next(results))
             for task, verdict in zip(tasks, plain, strict=True)
         ]
+
+
+def answer_key(answer: str) -> Fraction | str:
+    """Equal for extracted answers that are the same beyond doubt: the value of a plain number, else the normal form."""
+    number = parse_literal(answer)
+    return clean(answer[:MAX_ANSWER_LENGTH]) if number is None else number
 
 
 _UNCHECKABLE = Verdict(Outcome.ERROR, None, "the problem has no accepted answer to compare with")
