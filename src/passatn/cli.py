@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -133,6 +134,12 @@ def evaluate(
     half_width: Annotated[
         float | None, typer.Option(help="Of a wanted interval, in points: what does it take?")
     ] = None,
+    validation_samples: Annotated[
+        str | None, typer.Option(help="Folder of stores, one per setting, on which --samples' settings are chosen.")
+    ] = None,
+    validation: Annotated[str | None, typer.Option(help="Problems on which temperature and top-p are chosen.")] = None,
+    temperatures: Annotated[str, typer.Option(help="Tried with --validation.")] = "0.5,0.7,0.85,1,1.2,1.4,1.7,2",
+    top_ps: Annotated[str, typer.Option(help="Tried with --validation.")] = "0.9,0.95,1",
     num_samples: Annotated[int, typer.Option(min=0, help="Also sample the model so often per problem.")] = 0,
     temperature: Annotated[float, typer.Option(help="Of samples and exact scores.")] = 1.0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest completion.")] = None,
@@ -141,7 +148,8 @@ def evaluate(
 ) -> None:
     """pass@N with intervals, of a model (exact) or of a store of samples: results.json, report.html and a PNG."""
     from passatn.experiments import evaluation
-    from passatn.experiments.config import ConfigError, parse_ns
+    from passatn.experiments.config import ConfigError, parse_ns, parse_numbers
+    from passatn.experiments.decoding import grid, tune_exactly
 
     budgets = parse_ns(ns, "--ns")
     run_name = name or output.resolve().name
@@ -152,17 +160,24 @@ def evaluate(
 
         more = () if extrapolate is None else parse_ns(extrapolate, "--extrapolate")
         width = None if half_width is None else half_width / 100
-        questions = StoreQuestions(budgets, score=score, extrapolate=more, half_width=width)
+        questions = StoreQuestions(
+            budgets, score=score, extrapolate=more, half_width=width, validation=validation_samples
+        )
         _evaluate_store(samples, options, verifying, questions, output, run_name, overwrite=overwrite)
         _show(output / "results.json")
         say(f"report: {output / 'report.html'}")
         return
     if options.model is None or options.data is None:
         raise ConfigError("give a --model and --data, or --samples")
-    if score or extrapolate or half_width or verifying.verifier:
-        raise ConfigError("--score, --extrapolate, --half-width and --verifier belong to --samples")
+    if score or extrapolate or half_width or verifying.verifier or validation_samples:
+        raise ConfigError(
+            "--score, --extrapolate, --half-width, --verifier and --validation-samples belong to --samples"
+        )
     how = {"num_samples": num_samples, "temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
     asked = options.describe() | {key: value for key, value in how.items() if value is not None}
+    if validation is not None:
+        settings = grid(parse_numbers(temperatures, "--temperatures"), parse_numbers(top_ps, "--top-ps"))
+        asked |= {"validation": validation, "settings": [list(setting) for setting in settings]}
     if evaluation.stored_results(output, asked, budgets, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
     else:
@@ -171,6 +186,10 @@ def evaluate(
         results = evaluation.evaluate(
             model, tokenizer, problems, run=run, template=options.template, ns=budgets, **_unless_none(how)
         )
+        if validation is not None:
+            held_out = _encode(replace(options, data=validation, limit=None), tokenizer)
+            tuned = tune_exactly(model, held_out.answers, problems.answers, settings, budgets)
+            results = replace(results, metrics=(tuned,))
         evaluation.write(results, output)
     _show(output / "results.json")
     say(f"report: {output / 'report.html'}")
@@ -186,8 +205,10 @@ def sample(
     verifying: VerifierOptions,
     output: Annotated[str, typer.Option("--output", help="Sample store: a folder, or another fsspec path.")],
     num_samples: Annotated[int, typer.Option(min=1, help="Samples per problem; those in the store count.")],
-    temperature: Annotated[float, typer.Option(help="Of the samples.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Keep the most probable tokens up to this mass.")] = 1.0,
+    temperature: Annotated[
+        str, typer.Option(help="Of the samples; several, separated by commas, fill a folder.")
+    ] = "1",
+    top_p: Annotated[str, typer.Option(help="Keep the most probable tokens up to this mass; several as above.")] = "1",
     top_k: Annotated[int, typer.Option(help="Keep this many most probable tokens; 0 keeps all.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 256,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
@@ -195,32 +216,42 @@ def sample(
 ) -> None:
     """Sample into a store, which a killed or a later, larger call goes on with; pass@N if a verifier is named."""
     from passatn.experiments import sampling
-    from passatn.experiments.config import parse_ns
+    from passatn.experiments.config import parse_ns, parse_numbers
+    from passatn.experiments.decoding import folder_of, grid, label_of
     from passatn.sample import SamplingParams
 
     budgets = parse_ns(ns, "--ns")
-    params = SamplingParams(
-        n=num_samples, temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed
-    )
+    settings = grid(parse_numbers(temperature, "--temperature"), parse_numbers(top_p, "--top-p"))
+    asked = [
+        SamplingParams(n=num_samples, temperature=t, top_p=p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed)
+        for t, p in settings
+    ]
     spec = sampling.engine_spec(
         engines, options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
     )
     problems = _prompts(options, engines)
-    store = sampling.open_store(problems, params, output, spec=spec, template=options.template)
+    paths = [output if len(settings) == 1 else f"{output.rstrip('/')}/{folder_of(setting)}" for setting in settings]
+    stores = [
+        sampling.open_store(problems, params, path, spec=spec, template=options.template)
+        for params, path in zip(asked, paths, strict=True)
+    ]
     engine = sampling.open_engine(engines, spec)
     try:
-        drawn = sampling.fill(engine, problems, params, store)
+        for params, store, path in zip(asked, stores, paths, strict=True):
+            drawn = sampling.fill(engine, problems, params, store)
+            say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {path}")
     finally:
         engine.close()
-    say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {output}")
-    if verifying.verifier is not None:
-        from passatn.experiments.store_evaluation import StoreQuestions, evaluate_store
+    if verifying.verifier is None:
+        return
+    from passatn.experiments.store_evaluation import StoreQuestions, evaluate_store
 
-        known = problems.by_id()
+    known = problems.by_id()
+    for setting, store, path in zip(settings, stores, paths, strict=True):
         label = sampling.judge(store, known, verifying.verifier, options.template, verifying.limits())
-        run = {"name": output.rstrip("/").rpartition("/")[2]} | options.describe()
-        results, _ = evaluate_store(output, StoreQuestions(budgets), run=run, problems=known, verifier=label)
-        _print_results(results)
+        name = path.rstrip("/").rpartition("/")[2] if len(settings) == 1 else label_of(setting)
+        run = {"name": name} | options.describe()
+        _print_results(evaluate_store(path, StoreQuestions(budgets), run=run, problems=known, verifier=label)[0])
 
 
 @app.command(context_settings=NAMES)
@@ -295,6 +326,40 @@ def compare(
     console.print(difference.verdict(a.name, b.name), markup=False, highlight=False)
 
 
+@app.command(context_settings=NAMES)
+def recommend(
+    runs: Annotated[list[Path], typer.Argument(help="Results of several models on the same validation problems.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Samples per problem that can be spent.")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Results of the same models on test problems (once for each, in order).")
+    ] = None,
+) -> None:
+    """How to split N samples over several models, and what that gains over the best single one."""
+    from passatn.evaluate import Results
+    from passatn.experiments.recommend import recommend as advise
+
+    advice = advise(
+        [Results.load(_results_file(path)) for path in runs],
+        n,
+        test=[Results.load(_results_file(path)) for path in test or []] or None,
+    )
+    console = Console(highlight=False)
+    parts = [f"{count:,} of {name}" for name, count in zip(advice.names, advice.split, strict=True) if count]
+    console.print(f"Best split of {n:,} samples: {', '.join(parts)}", markup=False, soft_wrap=True)
+    table = Table("sampled", f"pass@{n:,}", "95 % interval")
+    for label, curve in advice.rows:
+        interval = f"{100 * curve.low[0]:.1f} – {100 * curve.high[0]:.1f} %"
+        table.add_row(escape(label), f"{100 * curve.estimate[0]:.1f} %", interval)
+    console.print(table)
+    gain = [100 * values[0] for values in (advice.gain.estimate, advice.gain.low, advice.gain.high)]
+    console.print(
+        f"The split gains {gain[0]:+.1f} points over the single model ({gain[1]:+.1f} – {gain[2]:+.1f}, paired), on "
+        f"{advice.evaluated_on}. On validation no split is better by more than {100 * advice.gap:.2g} points.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 @app.command()
 def doctor() -> None:
     """What is installed, what works, and what to do about the rest."""
@@ -310,19 +375,29 @@ def _load(options: ProblemOptions) -> tuple[Any, Any, Any]:
     """Model, tokenizer and encoded problems, as `train` would load them; the rows are read before the model is."""
     import torch
 
-    from passatn.experiments.problems import encode, read_problems
+    from passatn.experiments.problems import read_problems
     from passatn.experiments.quiet import quiet_libraries
     from passatn.sample.models import load_model
 
+    with quiet_libraries():
+        rows = read_problems(options.data, _reading(options), split=options.split)
+        model, tokenizer = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device), tokenizer, _encode(options, tokenizer, rows)
+
+
+def _encode(options: ProblemOptions, tokenizer: Any, rows: Any = None) -> Any:
+    """The rows of `options.data` with the encodings of their answers."""
+    from passatn.experiments.problems import encode, read_problems
+    from passatn.experiments.quiet import quiet_libraries
+
     config = _reading(options)
     with quiet_libraries():
-        rows = read_problems(options.data, config, split=options.split)
-        model, tokenizer = load_model(options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code)
+        rows = read_problems(options.data, config, split=options.split) if rows is None else rows
         problems = encode(rows, config, tokenizer, limit=options.limit)
     for notice in problems.notices:
         say(notice)
-    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device), tokenizer, problems
+    return problems
 
 
 def _prompts(options: ProblemOptions, engines: EngineOptions) -> Any:
@@ -358,6 +433,9 @@ def _evaluate_store(
     from passatn.experiments.store_evaluation import evaluate_store, write_answers
     from passatn.sample.store import SampleStore
 
+    if questions.validation is not None:
+        _evaluate_settings(path, options, verifying, questions, output, name, overwrite=overwrite)
+        return
     store, problems, label = SampleStore.open(path), None, None
     asked = options.describe() | questions.describe() | {"samples": path, "num_stored": store.num_samples}
     if verifying.verifier is not None:
@@ -377,6 +455,38 @@ def _evaluate_store(
         label = sampling.judge(store, problems, verifying.verifier, options.template, verifying.limits())
     run = {"name": name, "ns": list(questions.ns)} | asked
     results, answers = evaluate_store(path, questions, run=run, problems=problems, verifier=label)
+    evaluation.write(results, output, also=lambda folder: write_answers(folder / "answers.parquet", results, answers))
+
+
+def _evaluate_settings(
+    path: str,
+    options: EvaluationOptions,
+    verifying: VerifierOptions,
+    questions: Any,
+    output: Path,
+    name: str,
+    *,
+    overwrite: bool,
+) -> None:
+    """Two folders of stores: the setting closest to the model's own distribution, beside it the one chosen per N."""
+    from passatn.experiments import evaluation
+    from passatn.experiments.config import ConfigError
+    from passatn.experiments.decoding import default_of, stores_of, tune_stores
+    from passatn.experiments.store_evaluation import evaluate_store, write_answers
+
+    if verifying.verifier is not None:
+        raise ConfigError("--validation-samples takes stores that are judged already, by passatn sample --verifier")
+    stores = stores_of(path)
+    asked = options.describe() | questions.describe() | {"samples": path}
+    asked["num_stored"] = sum(store.num_samples for store in stores.values())
+    if evaluation.stored_results(output, asked, questions.ns, overwrite=overwrite):
+        say(f"{output} is already evaluated (--overwrite does it again)")
+        return
+    tuned = tune_stores(questions.validation, path, questions.ns)
+    plain = stores[default_of(list(stores))]
+    run = {"name": name, "ns": list(questions.ns)} | asked
+    results, answers = evaluate_store(plain.folder.name, replace(questions, validation=None), run=run)
+    results = replace(results, metrics=(*results.metrics, tuned))
     evaluation.write(results, output, also=lambda folder: write_answers(folder / "answers.parquet", results, answers))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from passatn.evaluate import choose_per_n, frontier, tuned_pass_at_n
+from passatn.evaluate import frontier, tuned_pass_at_n, tuned_pass_at_n_from_counts
 
 # Paper, Lemma 4.1: (1, 0) has 50 % at every N; (0.1, 0.1) has 10 % at N = 1 and 19 % at 2, and passes 50 % at N = 7.
 with np.errstate(divide="ignore"):
@@ -14,11 +14,15 @@ LABELS = ["peaked", "spread"]
 
 
 def test_choice_changes_where_the_curves_cross() -> None:
-    assert choose_per_n(GRID, [1, 2, 6, 7, 64]) == (0, 0, 0, 1, 1)
+    tuned = tuned_pass_at_n(GRID, GRID, [1, 2, 6, 7, 64], LABELS)
+    assert tuned.chosen == (0, 0, 0, 1, 1)
+    assert tuned.validation["peaked"] == (0.5,) * 5
+    assert tuned.validation["spread"][:2] == pytest.approx((0.1, 0.19))
 
 
 def test_first_of_equals() -> None:
-    assert choose_per_n(np.stack([SPREAD, SPREAD]), [1, 8]) == (0, 0)
+    twice = np.stack([SPREAD, SPREAD])
+    assert tuned_pass_at_n(twice, twice, [1, 8], LABELS).chosen == (0, 0)
 
 
 def test_choice_on_validation_report_on_test() -> None:
@@ -33,6 +37,17 @@ def test_choice_on_validation_report_on_test() -> None:
     assert tuned.edges == ((), ())
 
 
+def test_from_counts() -> None:
+    """The first configuration solves one problem always, the second both once in four samples."""
+    validation = [([4, 4], [4, 0]), ([4, 4], [1, 1])]
+    test = [([8, 8, 8], [8, 8, 0]), ([8, 8, 8], [0, 2, 1])]
+    tuned = tuned_pass_at_n_from_counts(validation, test, [1, 4], LABELS, axes={"temperature": [0.5, 1.0]})
+    assert tuned.labels == ("peaked", "spread")
+    assert tuned.curve.estimate == pytest.approx((2 / 3, (0 + (1 - 15 / 70) + 1 / 2) / 3))
+    assert tuned.curve.source == "samples"
+    assert tuned.edges == (("temperature",), ("temperature",))
+
+
 def test_edges_of_the_grid() -> None:
     log_p = np.log([[0.1, 0.1], [0.3, 0.3], [0.2, 0.2]])
     axes = {"epoch": [1.0, 2.0, 3.0], "temperature": [1.2, 1.2, 1.0], "seed": [0.0, 0.0, 0.0]}
@@ -43,16 +58,16 @@ def test_edges_of_the_grid() -> None:
 
 
 def test_tuning_errors() -> None:
-    with pytest.raises(ValueError, match="labels has 1 configurations, validation_log_p has 2"):
+    with pytest.raises(ValueError, match="labels has 1 configurations, validation has 2"):
         tuned_pass_at_n(GRID, GRID, [1], ["peaked"])
-    with pytest.raises(ValueError, match="test_log_p has 1 configurations"):
+    with pytest.raises(ValueError, match="test has 1 configurations"):
         tuned_pass_at_n(GRID, GRID[:1], [1], LABELS)
     with pytest.raises(ValueError, match=r"axes\['epoch'\] has 3 configurations"):
         tuned_pass_at_n(GRID, GRID, [1], LABELS, axes={"epoch": [1, 2, 3]})
     with pytest.raises(ValueError, match=r"must have shape \[configs, P\], got shape \[2\]"):
-        choose_per_n(PEAKED, [1])
+        tuned_pass_at_n(PEAKED, GRID, [1], LABELS)
     with pytest.raises(ValueError, match=r"validation_log_p\[1\]\[0\] must be ≤ 0"):
-        choose_per_n([[-1.0], [1.0]], [1])
+        tuned_pass_at_n([[-1.0], [1.0]], GRID, [1], LABELS)
 
 
 def test_frontier_takes_the_best_and_the_first_of_equals() -> None:

@@ -3,17 +3,20 @@
 import copy
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from sample_models import CONFIGS, EOS, VOCAB_SIZE, random_examples, random_model, reference_scores
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 from trl.trainer.utils import add_fused_lm_head
 
+from passatn.sample import HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
 from passatn.sample import score as score_module
-from passatn.sample import score_completions, score_problems
 from passatn.tasks.encoding import EncodedExample
+from tiny import build_model, build_tokenizer
 
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-10}
 TEMPERATURES = [1.0, 0.6, 2.0]
@@ -192,3 +195,42 @@ def test_bad_arguments_are_named() -> None:
         score_problems(model, [[good, EncodedExample((4,), (EOS,))]])
     assert score_completions(model, []).shape == (0, 1)
     assert score_problems(model, [], temperatures=[1.0, 2.0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.8, 0.95])
+def test_top_p_is_that_of_the_sampler(top_p: float) -> None:
+    """Against transformers' own warpers, token by token, in float64."""
+    model, examples, temperature = random_model(dtype=torch.float64), random_examples(30), 1.7
+    scores = score_completions(model, examples, temperatures=[temperature, 1.0], top_ps=[top_p, 1.0])
+    expected = []
+    for example in examples:
+        ids = torch.tensor([example.prompt_ids + example.completion_ids])
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, len(example.prompt_ids) - 1 : -1].double()
+        warped = TopPLogitsWarper(top_p)(ids, TemperatureLogitsWarper(temperature)(ids, logits))
+        chosen = warped.log_softmax(-1)[range(len(example.completion_ids)), list(example.completion_ids)]
+        expected.append(chosen.sum().item())
+    assert scores[:, 0] == pytest.approx(np.array(expected), abs=1e-9)
+    assert np.isinf(scores[:, 0]).any()
+    np.testing.assert_array_equal(scores[:, 1], score_completions(model, examples)[:, 0])
+
+
+def test_top_p_gives_the_frequencies_of_samples() -> None:
+    """Each completion's share of 4,000 samples within five standard errors of its exact probability."""
+    model = build_model()
+    params = SamplingParams(n=4000, max_new_tokens=3, seed=0, temperature=0.8, top_p=0.7)
+    drawn = Counter(
+        c.token_ids for c in HFEngine(model, build_tokenizer()).sample([SampleRequest("p", (3, 4))], params)
+    )
+    examples = [EncodedExample((3, 4), token_ids) for token_ids, _ in drawn.most_common(8)]
+    p = np.exp(score_completions(model, examples, temperatures=[0.8], top_ps=[0.7])[:, 0])
+    shares = np.array([drawn[e.completion_ids] / 4000 for e in examples])
+    assert (np.abs(shares - p) < 5 * np.sqrt(p * (1 - p) / 4000)).all()
+
+
+def test_bad_top_p() -> None:
+    model, examples = random_model(), random_examples(2)
+    with pytest.raises(ValueError, match=r"top_ps must be in \(0, 1\], got 0"):
+        score_completions(model, examples, top_ps=[0.0])
+    with pytest.raises(ValueError, match="one for each of the 1 temperatures, got 2"):
+        score_completions(model, examples, top_ps=[0.5, 1.0])

@@ -12,7 +12,7 @@ from passatn.evaluate.planning import SamplePlan, plan_samples
 from passatn.evaluate.records import ProblemResult, problems_from_arrays
 from passatn.evaluate.results import SCHEMA_VERSION, Results
 from passatn.evaluate.sample_metrics import best_of_n, distinct_answers, majority_at_n, pass_hat_n
-from passatn.evaluate.tuning import TunedPassAtN, choose_per_n, tuned_pass_at_n
+from passatn.evaluate.tuning import TunedPassAtN, tuned_pass_at_n, tuned_pass_at_n_from_counts
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -29,7 +29,6 @@ __all__ = [
     "SamplePlan",
     "TunedPassAtN",
     "best_of_n",
-    "choose_per_n",
     "compare_paired",
     "compare_paired_counts",
     "compare_results",
@@ -48,5 +47,6 @@ __all__ = [
     "plan_samples",
     "problems_from_arrays",
     "tuned_pass_at_n",
+    "tuned_pass_at_n_from_counts",
     "write_atomically",
 ]

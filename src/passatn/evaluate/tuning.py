@@ -6,12 +6,13 @@ the configuration is chosen on validation problems, one per N, and its pass@N is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from passatn.evaluate.checks import FloatArray, check_log_p, check_ns
-from passatn.evaluate.pass_at_n import PassAtN, coverage_values, summarize_values
+from passatn.evaluate.pass_at_n import PassAtN, Source, count_values, coverage_values, summarize_values
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,8 @@ class TunedPassAtN:
     """[len(ns)] its label."""
     edges: tuple[tuple[str, ...], ...]
     """[len(ns)] names of the axes on whose edge the choice sits: the grid should go further there."""
-
-
-def choose_per_n(validation_log_p: ArrayLike, ns: Sequence[int]) -> tuple[int, ...]:
-    """For each N the configuration with the highest validation pass@N, the first of equals.
-
-    Args:
-        validation_log_p: [configs, P] natural log of the probability that one sample is correct.
-    """
-    log_p = _check_grid(validation_log_p, "validation_log_p")
-    means = np.stack([coverage_values(row, check_ns(ns)).mean(axis=0) for row in log_p])
-    return tuple(np.argmax(means, axis=0).tolist())
+    validation: Mapping[str, tuple[float, ...]]
+    """Validation pass@N `[len(ns)]` of every configuration."""
 
 
 def tuned_pass_at_n(
@@ -61,26 +53,59 @@ def tuned_pass_at_n(
             smallest or largest value a choice sits.
     """
     validation, test = _check_grid(validation_log_p, "validation_log_p"), _check_grid(test_log_p, "test_log_p")
-    for name, length in [("test_log_p", len(test)), ("labels", len(labels))] + [
-        (f"axes[{name!r}]", len(values)) for name, values in (axes or {}).items()
+    budgets = check_ns(ns)
+    before, after = (np.stack([coverage_values(row, budgets) for row in grid]) for grid in (validation, test))
+    source: Source = "exact" if is_exact else "lower bound"
+    options = {"confidence": confidence, "num_resamples": num_resamples, "seed": seed}
+    return _tuned(before, after, budgets, labels, axes or {}, source, options)
+
+
+def tuned_pass_at_n_from_counts(
+    validation_counts: Sequence[tuple[ArrayLike, ArrayLike]],
+    test_counts: Sequence[tuple[ArrayLike, ArrayLike]],
+    ns: Sequence[int],
+    labels: Sequence[str],
+    *,
+    axes: Mapping[str, Sequence[float]] | None = None,
+    confidence: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> TunedPassAtN:
+    """As `tuned_pass_at_n`, from (samples, correct ones), each `[P]`, of each configuration."""
+    budgets = check_ns(ns)
+    before, after = (
+        np.stack([count_values(samples, correct, budgets) for samples, correct in grid])
+        for grid in (validation_counts, test_counts)
+    )
+    options = {"confidence": confidence, "num_resamples": num_resamples, "seed": seed}
+    return _tuned(before, after, budgets, labels, axes or {}, "samples", options)
+
+
+def _tuned(
+    validation: FloatArray,
+    test: FloatArray,
+    ns: tuple[int, ...],
+    labels: Sequence[str],
+    axes: Mapping[str, Sequence[float]],
+    source: Source,
+    options: dict[str, Any],
+) -> TunedPassAtN:
+    """validation, test: `[configs, P, len(ns)]`, pass@N of each problem."""
+    for name, length in [("test", len(test)), ("labels", len(labels))] + [
+        (f"axes[{name!r}]", len(values)) for name, values in axes.items()
     ]:
         if length != len(validation):
-            raise ValueError(f"{name} has {length} configurations, validation_log_p has {len(validation)}")
-    chosen = choose_per_n(validation, ns)
-    columns = [coverage_values(test[index], [n])[:, 0] for index, n in zip(chosen, ns, strict=True)]
-    curve = summarize_values(
-        np.stack(columns, axis=1),
-        ns,
-        "exact" if is_exact else "lower bound",
-        confidence=confidence,
-        num_resamples=num_resamples,
-        seed=seed,
-    )
+            raise ValueError(f"{name} has {length} configurations, validation has {len(validation)}")
+    means = validation.mean(axis=1)
+    chosen = tuple(np.argmax(means, axis=0).tolist())
+    columns = [test[index, :, number] for number, index in enumerate(chosen)]
+    curve = summarize_values(np.stack(columns, axis=1), ns, source, **options)
     return TunedPassAtN(
         curve=curve,
         chosen=chosen,
         labels=tuple(labels[index] for index in chosen),
-        edges=tuple(_edges_at(index, axes or {}) for index in chosen),
+        edges=tuple(_edges_at(index, axes) for index in chosen),
+        validation={label: tuple(row) for label, row in zip(labels, means.tolist(), strict=True)},
     )
 
 

@@ -140,6 +140,15 @@ def parse_ns(value: Any, name: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def parse_numbers(text: str, name: str) -> list[float]:
+    """Numbers separated by commas, such as 0.7,1,1.3; each once, in the order given."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{name} {text!r}: expected numbers separated by commas, such as 0.7,1,1.3") from None
+    return list(dict.fromkeys(numbers))
+
+
 def parse_columns(pairs: Sequence[str], name: str) -> dict[str, str]:
     """FIELD=COLUMN texts as a mapping."""
     columns = {}

@@ -52,9 +52,12 @@ class StoreQuestions:
     extrapolate: tuple[int, ...] = ()
     half_width: float | None = None
     """Of the interval that is wished for, a fraction."""
+    validation: str | None = None
+    """Folder of stores, where the store itself is a folder of stores with several settings."""
 
     def describe(self) -> dict[str, Any]:
         given = {"score": self.score, "extrapolate": list(self.extrapolate), "half_width": self.half_width}
+        given["validation_samples"] = self.validation
         return {name: value for name, value in given.items() if value}
 
 

@@ -31,9 +31,21 @@ def metric_notes(metrics: Sequence[MetricCurve]) -> list[str]:
                 f"{100 * check['predicted']:.1f} % for pass@{n_label(check['n'])}; all samples say "
                 f"{100 * check['observed']:.1f} %."
             )
+        if "chosen" in metric.detail:
+            notes.append(_choices(metric))
         if metric.metric == WIDTHS:
             notes += [_plan(n, need, metric.detail["wanted"]) for n, need in metric.detail["needs"].items()]
     return notes
+
+
+def _choices(metric: MetricCurve) -> str:
+    """The setting of each N, and where the grid was too small to tell."""
+    detail = metric.detail
+    parts = []
+    for n, label, edges in zip(metric.ns, detail["chosen"], detail["at_the_edge_of"], strict=True):
+        edge = f" (at the edge of the {' and '.join(edges)} tried)" if edges else ""
+        parts.append(f"{label} at N = {n_label(n)}{edge}")
+    return f"{metric.metric}: chosen on {detail['num_validation_problems']:,} validation problems: {'; '.join(parts)}."
 
 
 def _plan(n: str, need: dict, wanted: float) -> str:

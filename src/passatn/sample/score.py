@@ -30,6 +30,7 @@ def score_completions(
     examples: Sequence[EncodedExample],
     *,
     temperatures: Sequence[float] = (1.0,),
+    top_ps: Sequence[float] | None = None,
     batch_tokens: int | None = None,
     progress: bool = False,
 ) -> np.ndarray:
@@ -40,6 +41,9 @@ def score_completions(
             mode, in which it is left. Dropout is off while scoring.
         examples: Prompts and completions, both non-empty; a completion includes its end-of-sequence token.
         temperatures: Positive; the distribution scored is softmax(logits / temperature) at every token.
+        top_ps: One for each temperature, in (0, 1] (None: 1). After the temperature, the smallest set of most probable
+            tokens with at least this probability is kept, and what is left normalised; a completion with another token
+            has probability 0. Tokens as probable as the last one that is kept are all kept.
         batch_tokens: Largest number of positions, padding included, in one forward pass; None derives it from the free
             memory. A longer example is still scored, alone. The result depends on it only through rounding.
         progress: Show a progress bar on stderr.
@@ -49,15 +53,16 @@ def score_completions(
         log-probabilities are computed in float32 (float64 for a float64 model) and added in float64.
 
     Raises:
-        ValueError: an empty prompt or completion, a temperature that is not positive and finite, or NaN logits; the
-            message names the index of the example.
+        ValueError: an empty prompt or completion, a temperature that is not positive and finite, a top-p outside (0, 1]
+            or not one per temperature, or NaN logits; the message names the index of the example.
     """
     _check_inputs(examples, temperatures, batch_tokens)
+    settings = _settings(temperatures, top_ps)
     scores = np.empty((len(examples), len(temperatures)))
     batches = _plan_batches(examples, *_limits(model, examples, batch_tokens))
 
     def run(batch: list[int]) -> np.ndarray:
-        return _score_batch(model, [examples[i] for i in batch], temperatures)
+        return _score_batch(model, [examples[i] for i in batch], settings)
 
     with inference(model), progress_bar("scoring", len(examples), show=progress) as advance:
         for batch, log_p in run_in_batches(batches, run):
@@ -74,6 +79,7 @@ def score_problems(
     encoded: Sequence[Sequence[EncodedExample]],
     *,
     temperatures: Sequence[float] = (1.0,),
+    top_ps: Sequence[float] | None = None,
     batch_tokens: int | None = None,
     progress: bool = False,
 ) -> np.ndarray:
@@ -84,7 +90,7 @@ def score_problems(
     Args:
         encoded: For each problem, the encodings of its accepted answers: one prompt, at least one completion. An
             encoding that occurs twice is counted once.
-        model, temperatures, batch_tokens, progress: As for `score_completions`.
+        model, temperatures, top_ps, batch_tokens, progress: As for `score_completions`.
 
     Returns:
         float64 `[num_problems, num_temperatures]`, in nats, <= 0.
@@ -95,7 +101,9 @@ def score_problems(
     """
     distinct = [_distinct_encodings(index, examples) for index, examples in enumerate(encoded)]
     flat = [example for examples in distinct for example in examples]
-    scores = score_completions(model, flat, temperatures=temperatures, batch_tokens=batch_tokens, progress=progress)
+    scores = score_completions(
+        model, flat, temperatures=temperatures, top_ps=top_ps, batch_tokens=batch_tokens, progress=progress
+    )
     if not distinct:
         return scores
     starts = np.cumsum([0] + [len(examples) for examples in distinct[:-1]])
@@ -122,6 +130,21 @@ def _check_inputs(examples: Sequence[EncodedExample], temperatures: Sequence[flo
     for index, example in enumerate(examples):
         if not example.prompt_ids or not example.completion_ids:
             raise ValueError(f"example {index}: the prompt and the completion must have at least one token each")
+
+
+_Settings = list[tuple[float, float]]
+"""(temperature, top-p) pairs."""
+
+
+def _settings(temperatures: Sequence[float], top_ps: Sequence[float] | None) -> _Settings:
+    if top_ps is None:
+        return [(temperature, 1.0) for temperature in temperatures]
+    if len(top_ps) != len(temperatures):
+        raise ValueError(f"top_ps must be one for each of the {len(temperatures)} temperatures, got {len(top_ps)}")
+    for top_p in top_ps:
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_ps must be in (0, 1], got {top_p}")
+    return list(zip(temperatures, top_ps, strict=True))
 
 
 def _limits(model: torch.nn.Module, examples: Sequence[EncodedExample], batch_tokens: int | None) -> tuple[int, int]:
@@ -151,8 +174,8 @@ def _plan_batches(examples: Sequence[EncodedExample], max_tokens: int, max_posit
         yield batch
 
 
-def _score_batch(model: torch.nn.Module, batch: list[EncodedExample], temperatures: Sequence[float]) -> np.ndarray:
-    """float64 `[batch, num_temperatures]`."""
+def _score_batch(model: torch.nn.Module, batch: list[EncodedExample], settings: _Settings) -> np.ndarray:
+    """float64 `[batch, settings]`."""
     device = parameter_device(model)
     input_ids, attention_mask, targets = (torch.from_numpy(array).to(device) for array in _pad(batch))
     keep = targets.shape[1]
@@ -164,8 +187,8 @@ def _score_batch(model: torch.nn.Module, batch: list[EncodedExample], temperatur
         logits_to_keep=keep,
     ).logits[:, -keep:]
     rows, columns = (targets >= 0).nonzero(as_tuple=True)
-    token_log_p = _token_log_p(logits, rows, columns, targets.to(logits.device), temperatures)
-    log_p = np.zeros((len(batch), len(temperatures)))
+    token_log_p = _token_log_p(logits, rows, columns, targets.to(logits.device), settings)
+    log_p = np.zeros((len(batch), len(settings)))
     np.add.at(log_p, rows.cpu().numpy(), token_log_p)
     return log_p
 
@@ -193,15 +216,28 @@ def _token_log_p(
     rows: torch.Tensor,
     columns: torch.Tensor,
     targets: torch.Tensor,
-    temperatures: Sequence[float],
+    settings: _Settings,
 ) -> np.ndarray:
-    """float64 `[num_tokens, num_temperatures]`, from logits `[batch, keep, vocab]` at positions `(rows, columns)`."""
+    """float64 `[num_tokens, settings]`, from logits `[batch, keep, vocab]` at positions `(rows, columns)`."""
     chunks = []
     size = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
     dtype = torch.promote_types(logits.dtype, torch.float32)
     for row, column in zip(rows.to(logits.device).split(size), columns.to(logits.device).split(size), strict=True):
-        wide = logits[row, column].to(dtype)
-        chosen = wide.gather(1, targets[row, column, None])
-        log_p = [(chosen / t)[:, 0] - (wide if t == 1 else wide / t).logsumexp(-1) for t in temperatures]
+        wide, target = logits[row, column].to(dtype), targets[row, column, None]
+        log_p = [_log_p_of(target, wide if t == 1 else wide / t, top_p) for t, top_p in settings]
         chunks.append(torch.stack(log_p, dim=-1).cpu().double().numpy())
     return np.concatenate(chunks)
+
+
+def _log_p_of(target: torch.Tensor, logits: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Log-probability `[tokens]` of `target` `[tokens, 1]` under softmax(logits), truncated to the nucleus of top_p."""
+    log_p = logits.gather(1, target)[:, 0] - logits.logsumexp(-1)
+    if top_p == 1:
+        return log_p
+    p = logits.softmax(-1)
+    ordered = p.sort(-1, descending=True).values
+    before = ordered.cumsum(-1) - ordered
+    smallest_kept = ordered.gather(1, (before < top_p).sum(-1, keepdim=True) - 1)
+    is_kept = p >= smallest_kept
+    kept = torch.where(is_kept, p, 0.0).sum(-1)
+    return torch.where(is_kept.gather(1, target)[:, 0], log_p - kept.log(), -torch.inf)
