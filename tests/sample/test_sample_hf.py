@@ -12,7 +12,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions
 from passatn.tasks.encoding import EncodedExample
-from tiny import build_tokenizer
+from tiny import build_model, build_tokenizer
+from tiny_files import byte_tokenizer
 
 PROMPTS = [(3, 4, 5, 6, 7), (8,), (9, 10, 11), (4, 4, 4, 4, 4, 4, 4, 4)]
 REQUESTS = [SampleRequest(f"problem-{i}", prompt) for i, prompt in enumerate(PROMPTS)]
@@ -235,3 +236,29 @@ def test_nan_logits_are_an_error() -> None:
         model.get_input_embeddings().weight[8] = torch.nan
     with pytest.raises(ValueError, match="problem 'problem-1': the model's logits are NaN"):
         engine(model).sample(REQUESTS[:2], PARAMS)
+
+
+def test_a_completion_ends_before_a_stop_string() -> None:
+    """Each one is the same sample without stop strings, cut; its log-probability that of the tokens it took to see."""
+    tokenizer = byte_tokenizer()
+    model = build_model(vocab_size=len(tokenizer), pad_token_id=1, eos_token_id=0)
+    params, stop = replace(PARAMS, n=40, max_new_tokens=12), ("1", "ab", "?", "R")
+    whole = HFEngine(model, tokenizer).sample(REQUESTS, params)
+    cut = HFEngine(model, tokenizer).sample(REQUESTS, replace(params, stop=stop))
+    assert [(c.problem_id, c.index) for c in cut] == [(c.problem_id, c.index) for c in whole]
+    num_cut = 0
+    for before, after in zip(whole, cut, strict=True):
+        places = [before.text.find(string) for string in stop if string in before.text]
+        if not places:
+            assert (after.token_ids, after.text) == (before.token_ids, before.text)
+            continue
+        num_cut += 1
+        assert after.text == before.text[: min(places)]
+        assert after.finished
+        assert after.token_ids == before.token_ids[: after.num_tokens]
+        assert any(string in tokenizer.decode(after.token_ids) for string in stop)
+        assert not any(string in tokenizer.decode(after.token_ids[:-1]) for string in stop)
+    assert 10 < num_cut < len(cut)
+    np.testing.assert_allclose([c.log_prob for c in cut], teacher_forced(model, cut), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="stop strings must not be empty"):
+        replace(PARAMS, stop=("",))

@@ -68,7 +68,7 @@ def test_a_file_of_another_data_set_is_refused_with_its_columns(tmp_path):
 
 
 def test_unknown_names_and_double_mappings_are_refused(tmp_path):
-    with pytest.raises(ProblemError, match="math, gsm8k, aime"):
+    with pytest.raises(ProblemError, match="math, gsm8k, aime, mbpp, humaneval"):
         get_preset("maths")
     with pytest.raises(ProblemError, match="either preset or columns"):
         load_problems(tmp_path, preset="math", columns={"prompt": "problem"})
@@ -98,3 +98,39 @@ def test_real_gsm8k_and_aime(test_data):
     aime = load_problems(test_data / "aime24.jsonl", preset="aime")
     assert len(aime) == 30
     assert all(0 <= int(problem.answers[0]) <= 999 for problem in aime)
+
+
+def test_mbpp_shows_the_tests_and_trains_on_the_solution(tmp_path):
+    tests = ["assert add(1, 2) == 3"]
+    ours = {"task_id": 7, "text": "Add.", "code": "def add(a, b):\r\n    return a + b", "test_list": tests}
+    sanitized = {"task_id": 8, "prompt": "Add.", "code": "def add(a, b): return a + b", "test_list": tests}
+    ours |= {"test_setup_code": "", "challenge_test_list": []}
+    sanitized |= {"test_imports": ["import math"]}
+    first, second = load_rows(tmp_path, "mbpp", ours, sanitized)
+    assert first.prompt == second.prompt == "Add.\nIt must pass these tests:\nassert add(1, 2) == 3"
+    assert (first.id, first.answers) == ("mbpp/7", ("def add(a, b):\n    return a + b",))
+    assert first.metadata == {"test_list": ["assert add(1, 2) == 3"]}
+    assert second.metadata["test_imports"] == ["import math"]
+    with pytest.raises(ProblemError, match="the column 'test_list' is missing"):
+        load_rows(tmp_path, "mbpp", {"task_id": 1, "text": "t", "code": "c"})
+
+
+def test_humaneval_has_tests_and_no_answer(tmp_path):
+    row = {"task_id": "HumanEval/0", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass",
+           "canonical_solution": "    return 1"}  # fmt: skip
+    (problem,) = load_rows(tmp_path, "humaneval", row)
+    assert (problem.id, problem.prompt, problem.answers) == ("HumanEval/0", "def f():\n", ())
+    assert problem.metadata == {"entry_point": "f", "test": "def check(f): pass"}
+
+
+def test_all_solutions_of_mbpp_and_humaneval_are_read(test_data):
+    from passatn.tasks import extract_answer, get_template, render_completion
+
+    mbpp = load_problems(test_data / "mbpp.jsonl", preset="mbpp")
+    assert (len(mbpp), mbpp.num_skipped) == (974, 0)
+    template = get_template("code")
+    assert all(
+        extract_answer(template, render_completion(template, problem.answers[0])) == problem.answers[0]
+        for problem in mbpp
+    )
+    assert len(load_problems(test_data / "humaneval.jsonl", preset="humaneval")) == 164

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from code_problems import human_eval_submissions, mbpp_submissions
 
+from passatn.tasks import get_template, load_problems, render_completion
 from passatn.verify.code import CodeVerifier
 from passatn.verify.verdict import Outcome, Submission
 
@@ -81,3 +82,14 @@ def test_all_mbpp_solutions_pass(verifier: CodeVerifier, test_data: Path) -> Non
 def test_all_broken_solutions_fail(verifier: CodeVerifier, test_data: Path) -> None:
     submissions = [*human_eval_submissions(test_data), *mbpp_submissions(test_data)]
     assert not failures(verifier, list(map(broken, submissions)), Outcome.INCORRECT, Outcome.TIMEOUT)
+
+
+@pytest.mark.slow
+def test_all_mbpp_solutions_pass_as_the_preset_and_the_template_give_them(
+    verifier: CodeVerifier, test_data: Path
+) -> None:
+    problems = load_problems(test_data / "mbpp.jsonl", preset="mbpp")
+    template = get_template("code")
+    submissions = [Submission(problem, render_completion(template, problem.answers[0])) for problem in problems]
+    assert len(submissions) == 974
+    assert not failures(verifier, submissions, Outcome.CORRECT)

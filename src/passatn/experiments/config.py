@@ -5,6 +5,7 @@ A recipe is flat: keys of `RunConfig` (what to train on what) and keys of `Cover
 
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -31,8 +32,8 @@ class RunConfig:
         model: folder, Hub id or .gguf file.
         train_data: a source of problems (`passatn.tasks.load_problems`): file, Hub id, reasoning-gym family, preset.
         eval_data: held-out problems; exact pass@N on them is logged after each epoch and stored at the end.
-        preset: how to read both (math, gsm8k, aime); `columns` maps the fields of other files.
-        template: prompt template (raw, direct, alpaca, chat, r1, tactic).
+        preset: how to read both (math, gsm8k, aime, mbpp, humaneval); `columns` maps the fields of other files.
+        template: prompt template (raw, direct, alpaca, chat, r1, code, tactic).
         limit, eval_limit: number of problems to keep after filtering, the first ones.
         max_prompt_tokens, max_answer_tokens: keep only problems no longer than this (end-of-sequence not counted).
         skip_bad_rows: leave out, and count, rows that cannot be read or encoded.
@@ -147,6 +148,11 @@ def parse_numbers(text: str, name: str) -> list[float]:
     except ValueError:
         raise ConfigError(f"{name} {text!r}: expected numbers separated by commas, such as 0.7,1,1.3") from None
     return list(dict.fromkeys(numbers))
+
+
+def unescape(text: str) -> str:
+    r"""A text in which \n, \t and \\ stand for what they do in Python; a shell has no simple way to write them."""
+    return re.sub(r"\\([nt\\])", lambda match: {"n": "\n", "t": "\t", "\\": "\\"}[match[1]], text)
 
 
 def parse_columns(pairs: Sequence[str], name: str) -> dict[str, str]:

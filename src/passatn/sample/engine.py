@@ -61,6 +61,8 @@ class SamplingParams:
     """Keep the smallest set of most probable tokens with at least this probability; 1 keeps all."""
     top_k: int = 0
     """Keep this many most probable tokens; 0 keeps all."""
+    stop: tuple[str, ...] = ()
+    """Strings before which a completion ends, beside the end-of-sequence token."""
     first_index: int = 0
     """Index of the first sample: n samples from first_index = m continue a run of m samples."""
 
@@ -72,6 +74,8 @@ class SamplingParams:
             raise ValueError(f"temperature must be finite and not negative, got {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if any(not string for string in self.stop):
+            raise ValueError("stop strings must not be empty")
         if self.temperature == 0 and self.n > 1:
             raise ValueError(f"at temperature 0 all samples are equal: n must be 1, got {self.n}")
 
@@ -86,7 +90,7 @@ class Completion:
     token_ids: tuple[int, ...]
     """The sampled tokens; the last one ends the sequence unless the completion was truncated. Empty from servers."""
     text: str
-    """The tokens decoded, special ones too, without the one that ends the sequence."""
+    """The tokens decoded, special ones too, without the one that ends the sequence, or up to a stop string."""
     log_prob: float
     """Log-probability of `token_ids` given the prompt, in nats, at temperature 1 and without top-k or top-p; NaN where
     the engine does not know it."""

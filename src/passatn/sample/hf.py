@@ -7,6 +7,7 @@ sampled is the model's distribution, shaped by `SamplingParams` and nothing else
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from passatn.sample.modes import inference
 from passatn.sample.parity import Weights, named_tensors
 from passatn.sample.progress import progress_bar
 from passatn.sample.score import score_completions
+from passatn.sample.stops import cut_at_stop
 from passatn.tasks.encoding import EncodedExample
 
 # One row of a batch: the request and the index of the sample.
@@ -133,6 +135,7 @@ class HFEngine:
             max_new_tokens=params.max_new_tokens,
             eos_token_id=self._stop_ids,
             pad_token_id=self._stop_ids[0],
+            stop_strings=list(params.stop) or None,
         )
         return lambda rows: self._generate(rows, params, config)
 
@@ -149,10 +152,23 @@ class HFEngine:
             attention_mask=attention_mask,
             generation_config=config,
             logits_processor=LogitsProcessorList([sampler]),
+            tokenizer=self._tokenizer if params.stop else None,
         )
         tokens = sequences[:, input_ids.shape[1] :].cpu().numpy()
         log_p = torch.stack(sampler.log_p, dim=1)[:, : tokens.shape[1]].cpu().double().numpy()
-        return self._completions(rows, tokens, log_p)
+        completions = self._completions(rows, tokens, log_p)
+        if not params.stop:
+            return completions
+        return [self._cut(c, row, params.stop) for c, row in zip(completions, log_p, strict=True)]
+
+    def _cut(self, completion: Completion, log_p: np.ndarray, stop: Sequence[str]) -> Completion:
+        """A completion that contains a stop string, cut there; `log_p` `[steps]` of its tokens."""
+        cut = cut_at_stop(self._tokenizer, completion.token_ids, stop)
+        if cut is None:
+            return completion
+        count, text = cut
+        ids, total = completion.token_ids[:count], float(log_p[:count].sum())
+        return replace(completion, token_ids=ids, text=text, log_prob=total, num_tokens=count, finished=True)
 
     def _completions(self, rows: list[_Row], tokens: np.ndarray, log_p: np.ndarray) -> list[Completion]:
         """From the generated tokens and their log-probabilities, `[batch, steps]`, cut after the first stop token."""

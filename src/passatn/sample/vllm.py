@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_requests
 from passatn.sample.parity import Weights, named_tensors
+from passatn.sample.stops import cut_at_stop
 from passatn.tasks.encoding import EncodedExample
 
 CHUNK = 64
@@ -84,7 +85,7 @@ class VLLMEngine:
             lora_request=self._lora,
         )
         return [
-            self._completion(request.problem_id, start + offset, output)
+            self._completion(request.problem_id, start + offset, output, params.stop)
             for (request, start, _), result in zip(parts, outputs, strict=True)
             for offset, output in enumerate(sorted(result.outputs, key=lambda child: child.index))
         ]
@@ -149,16 +150,22 @@ class VLLMEngine:
             stop_token_ids=self._stop_ids,
             # Only our stop tokens end a completion, not those of the model's generation config.
             ignore_eos=True,
-            detokenize=False,
+            stop=list(params.stop) or None,
+            detokenize=bool(params.stop),
         )
 
-    def _completion(self, problem_id: str, index: int, output: Any) -> Completion:
+    def _completion(self, problem_id: str, index: int, output: Any, stop: Sequence[str]) -> Completion:
         token_ids = tuple(output.token_ids)
-        finished = bool(token_ids) and token_ids[-1] in self._stop_ids
-        log_prob = sum(entry[token].logprob for entry, token in zip(output.logprobs, token_ids, strict=True))
-        shown = list(token_ids[:-1] if finished else token_ids)
-        text = str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
-        return Completion(problem_id, index, token_ids, text, float(log_prob), len(token_ids), finished)
+        log_probs = [entry[token].logprob for entry, token in zip(output.logprobs, token_ids, strict=True)]
+        cut = cut_at_stop(self._tokenizer, token_ids, stop)
+        if cut is None:
+            count, finished = len(token_ids), bool(token_ids) and token_ids[-1] in self._stop_ids
+            shown = list(token_ids[:-1] if finished else token_ids)
+            text = str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
+        else:
+            (count, text), finished = cut, True
+        total = float(sum(log_probs[:count]))
+        return Completion(problem_id, index, token_ids[:count], text, total, count, finished)
 
 
 def chunk_seed(seed: int, problem_id: str, chunk: int) -> int:

@@ -1,4 +1,4 @@
-r"""Known data sets: how a row of MATH, GSM8K or AIME, in each layout it is found in, becomes a problem's record.
+r"""Known data sets: how a row, in each layout it is found in, becomes a problem's record.
 
     preset   default on the Hub                  layouts
     math     nlile/hendrycks-MATH-benchmark      problem, answer, solution, subject, level, unique_id (also MATH-500);
@@ -6,6 +6,8 @@ r"""Known data sets: how a row of MATH, GSM8K or AIME, in each layout it is foun
     gsm8k    openai/gsm8k:main                   question, answer with "#### 72" at its end; or with the steps in
                                                  `solution` and the number in `answer`
     aime     HuggingFaceH4/aime_2024             problem, answer, solution (any capitals), answers as 25 or 025
+    mbpp     google-research-datasets/mbpp       text (or prompt), code, test_list, test_setup_code, task_id
+    humaneval openai/openai_humaneval            prompt, entry_point, test, task_id; its solutions are not read
 
 The default of `math` has the splits train (12,000) and test (500, the problems of HuggingFaceH4/MATH-500).
 """
@@ -95,6 +97,25 @@ def _aime_record(row: Row) -> dict[str, Any]:
     }
 
 
+def _mbpp_record(row: Row) -> dict[str, Any]:
+    """The task and its assertions, which name the function, are the prompt; the solution is what is trained on."""
+    task = row.get("text") if row.get("text") is not None else _required(row, "prompt")
+    tests = [str(test).replace("\r\n", "\n") for test in _required(row, "test_list")]
+    code = _required(row, "code")
+    metadata = {key: row[key] for key in ("test_setup_code", "test_imports") if row.get(key)}
+    return {
+        "id": f"mbpp/{_required(row, 'task_id')}",
+        "prompt": "\n".join([str(task).strip(), "It must pass these tests:", *tests]),
+        "answer": str(code).replace("\r\n", "\n"),
+        "metadata": metadata | {"test_list": tests},
+    }
+
+
+def _humaneval_record(row: Row) -> dict[str, Any]:
+    metadata = {key: _required(row, key) for key in ("entry_point", "test")}
+    return {"id": _required(row, "task_id"), "prompt": _required(row, "prompt"), "metadata": metadata}
+
+
 def _level(value: Any) -> int | None:
     """5, "5" and "Level 5" as 5; null and the original's "Level ?" as None."""
     digits = re.search(r"\d+", str(value))
@@ -114,6 +135,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Preset("math", "nlile/hendrycks-MATH-benchmark", _math_record),
             Preset("gsm8k", "openai/gsm8k:main", _gsm8k_record),
             Preset("aime", "HuggingFaceH4/aime_2024", _aime_record),
+            Preset("mbpp", "google-research-datasets/mbpp", _mbpp_record),
+            Preset("humaneval", "openai/openai_humaneval", _humaneval_record),
         )
     }
 )

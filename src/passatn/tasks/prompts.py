@@ -133,6 +133,7 @@ TEMPLATES: Mapping[str, PromptTemplate] = MappingProxyType(
             PromptTemplate("chat", chat=True),
             PromptTemplate("r1", _R1, " <think> {reasoning} </think> <answer> {answer} </answer>"),
             PromptTemplate("tactic", "{prompt}:::"),
+            PromptTemplate("code", "{prompt}\n\nSolution:\n", "```python\n{answer}\n```"),
         )
     }
 )

@@ -109,7 +109,7 @@ def _shown(key: str, identity: Mapping[str, Any]) -> str:
 def sampling_settings(params: "SamplingParams") -> dict[str, Any]:
     """The parameters that shape the distribution: all but how many samples, and from which index."""
     names = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
-    return {name: getattr(params, name) for name in names}
+    return {name: getattr(params, name) for name in names} | ({"stop": list(params.stop)} if params.stop else {})
 
 
 def installed_versions() -> dict[str, str]:
