@@ -147,7 +147,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """pass@N with intervals, of a model (exact) or of a store of samples: results.json, report.html and a PNG."""
-    from passatn.experiments import evaluation
+    from passatn.experiments import evaluation, sampling
     from passatn.experiments.config import ConfigError, parse_ns, parse_numbers
     from passatn.experiments.decoding import grid, tune_exactly
 
@@ -169,12 +169,12 @@ def evaluate(
         return
     if options.model is None or options.data is None:
         raise ConfigError("give a --model and --data, or --samples")
-    if score or extrapolate or half_width or verifying.verifier or validation_samples:
-        raise ConfigError(
-            "--score, --extrapolate, --half-width, --verifier and --validation-samples belong to --samples"
-        )
+    if score or extrapolate or half_width or validation_samples:
+        raise ConfigError("--score, --extrapolate, --half-width and --validation-samples belong to --samples")
     how = {"num_samples": num_samples, "temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
     asked = options.describe() | {key: value for key, value in how.items() if value is not None}
+    if verifying.verifier is not None:
+        asked |= {"verifier": verifying.verifier}
     if validation is not None:
         settings = grid(parse_numbers(temperatures, "--temperatures"), parse_numbers(top_ps, "--top-ps"))
         asked |= {"validation": validation, "settings": [list(setting) for setting in settings]}
@@ -183,9 +183,21 @@ def evaluate(
     else:
         model, tokenizer, problems = _load(options)
         run = {"name": run_name} | evaluation.objective_of(options.model) | asked
-        results = evaluation.evaluate(
-            model, tokenizer, problems, run=run, template=options.template, ns=budgets, **_unless_none(how)
-        )
+        judge = None if verifying.verifier is None else sampling.open_verifier(verifying, options.template)
+        try:
+            results = evaluation.evaluate(
+                model,
+                tokenizer,
+                problems,
+                run=run,
+                template=options.template,
+                ns=budgets,
+                verifier=judge,
+                **_unless_none(how),
+            )
+        finally:
+            if judge is not None:
+                judge.close()
         if validation is not None:
             held_out = _encode(replace(options, data=validation, limit=None), tokenizer)
             tuned = tune_exactly(model, held_out.answers, problems.answers, settings, budgets)
@@ -252,7 +264,7 @@ def sample(
 
     known = problems.by_id()
     for setting, store, path in zip(settings, stores, paths, strict=True):
-        label = sampling.judge(store, known, verifying.verifier, options.template, verifying.limits())
+        label = sampling.judge(store, known, verifying, options.template)
         name = path.rstrip("/").rpartition("/")[2] if len(settings) == 1 else label_of(setting)
         run = {"name": name} | options.describe()
         _print_results(evaluate_store(path, StoreQuestions(budgets), run=run, problems=known, verifier=label)[0])
@@ -456,7 +468,7 @@ def _evaluate_store(
         if len(problems) < len(rows):
             say(f"{len(problems)} of {len(rows)} problems have samples")
     if verifying.verifier is not None and problems is not None:
-        label = sampling.judge(store, problems, verifying.verifier, options.template, verifying.limits())
+        label = sampling.judge(store, problems, verifying, options.template)
     run = {"name": name, "ns": list(questions.ns)} | asked
     results, answers = evaluate_store(path, questions, run=run, problems=problems, verifier=label)
     evaluation.write(results, output, also=lambda folder: write_answers(folder / "answers.parquet", results, answers))

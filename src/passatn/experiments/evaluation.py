@@ -5,7 +5,7 @@ passatn evaluate --model runs/ce/model --data test.jsonl --output eval/ce
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from passatn.evaluate import Results, problems_from_arrays
 from passatn.experiments.config import ConfigError
 from passatn.experiments.problems import EncodedProblems
+from passatn.experiments.sampling import StatedAnswer
 from passatn.report import write_run_report
 from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
-from passatn.tasks import extract_answer, get_template
+from passatn.tasks import Problem, get_template
+from passatn.verify.exact import ExactVerifier
+from passatn.verify.verdict import Outcome, Submission, Verifier
 
 
 def score(model: PreTrainedModel, problems: EncodedProblems) -> list[dict[str, Any]]:
@@ -61,15 +64,19 @@ def evaluate(
     temperature: float = 1.0,
     seed: int = 0,
     max_new_tokens: int | None = None,
+    verifier: Verifier | None = None,
 ) -> Results:
     """Exact pass@N, greedy confidence and, if asked for, pass@N from samples of the same problems.
 
     Args:
         run: description that goes into results.json; needs `name`.
-        num_samples: samples per problem, checked by exact match with the accepted answers (0: none).
+        num_samples: samples per problem (0: none).
         temperature: of the samples and of the exact scores.
         max_new_tokens: longest completion (None: twice the longest accepted answer).
+        verifier: judges greedy and sampled completions (None: the answer that they state is an accepted text).
     """
+    judge = verifier or StatedAnswer(ExactVerifier(), get_template(template))
+    by_id = {problem.id: problem for problem in problems.problems}
     longest = max(len(example.completion_ids) for answers in problems.answers for example in answers)
     limit = 2 * longest if max_new_tokens is None else max_new_tokens
     log_p = score_problems(model, problems.answers, temperatures=(temperature,), progress=True)[:, 0]
@@ -83,14 +90,11 @@ def evaluate(
         "log_p": log_p,
         "is_exact": False,
         "greedy_log_p": np.array([completion.log_prob for completion in greedy]),
-        "greedy_correct": [
-            _is_correct(completion, problem.answers, template)
-            for completion, problem in zip(greedy, problems.problems, strict=True)
-        ],
+        "greedy_correct": [outcome is Outcome.CORRECT for outcome in _outcomes(greedy, by_id, judge)],
     }
     if num_samples:
         parameters = SamplingParams(n=num_samples, temperature=temperature, max_new_tokens=limit, seed=seed)
-        columns |= _count(engine.sample(requests, parameters, progress=True), problems, template, num_samples)
+        columns |= _count(engine.sample(requests, parameters, progress=True), by_id, judge, num_samples)
     metadata = [
         {key: value for key, value in problem.metadata.items() if key in ("level", "subject")}
         for problem in problems.problems
@@ -159,28 +163,23 @@ def objective_of(model: str) -> dict[str, Any]:
 
 
 def _count(
-    completions: Sequence[Completion],
-    problems: EncodedProblems,
-    template: str,
-    num_samples: int,
+    completions: Sequence[Completion], problems: Mapping[str, Problem], verifier: Verifier, num_samples: int
 ) -> dict[str, Any]:
-    """Counts per problem of samples, correct ones and truncated ones."""
-    accepted = {problem.id: problem.answers for problem in problems.problems}
-    correct = dict.fromkeys(accepted, 0)
-    truncated = dict.fromkeys(accepted, 0)
-    for completion in completions:
-        truncated[completion.problem_id] += not completion.finished
-        correct[completion.problem_id] += _is_correct(completion, accepted[completion.problem_id], template)
-    return {
-        "num_samples": num_samples,
-        "num_correct": list(correct.values()),
-        "num_truncated": list(truncated.values()),
-    }
+    """Counts per problem of samples, and of those that are correct, truncated, or without a verdict of yes or no."""
+    outcomes = _outcomes(completions, problems, verifier)
+    names = {"num_truncated": None, "num_correct": Outcome.CORRECT}
+    names |= {"num_timeouts": Outcome.TIMEOUT, "num_errors": Outcome.ERROR}
+    counted = {name: dict.fromkeys(problems, 0) for name in names}
+    for completion, outcome in zip(completions, outcomes, strict=True):
+        for name, wanted in names.items():
+            counted[name][completion.problem_id] += outcome is wanted
+    return {"num_samples": num_samples} | {name: list(counts.values()) for name, counts in counted.items()}
 
 
-def _is_correct(completion: Completion, accepted: Sequence[str], template: str) -> bool:
-    """Exact match of the stated answer; a completion that did not end is never correct."""
-    if not completion.finished:
-        return False
-    answer = extract_answer(get_template(template), completion.text)
-    return answer is not None and answer in {text.strip() for text in accepted}
+def _outcomes(
+    completions: Sequence[Completion], problems: Mapping[str, Problem], verifier: Verifier
+) -> list[Outcome | None]:
+    """None for a completion that did not end: it is never correct, and is not judged."""
+    submissions = [Submission(problems[c.problem_id], c.text) for c in completions if c.finished]
+    verdicts = iter(verifier.verify(submissions))
+    return [next(verdicts).outcome if completion.finished else None for completion in completions]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from passatn.experiments.config import ConfigError
-from passatn.experiments.options import EngineOptions
+from passatn.experiments.options import EngineOptions, VerifierOptions
 from passatn.experiments.problems import PromptedProblems
 from passatn.sample import Engine, SamplingParams
 from passatn.sample.spec import EngineSpec
@@ -89,13 +89,15 @@ def fill(engine: Engine, problems: PromptedProblems, params: SamplingParams, sto
     return sample_into_store(engine, problems.requests, params, store, progress=True)
 
 
-def judge(
-    store: SampleStore, problems: Mapping[str, Problem], name: str, template: str, limits: Mapping[str, Any]
-) -> str:
+def open_verifier(options: VerifierOptions, template: str) -> Verifier:
+    """The verifier that the options name; `exact` compares the answer that a completion states in its template."""
+    verifier = get_verifier(options.verifier or "", **options.limits())
+    return StatedAnswer(verifier, get_template(template)) if options.verifier == "exact" else verifier
+
+
+def judge(store: SampleStore, problems: Mapping[str, Problem], options: VerifierOptions, template: str) -> str:
     """Give every completion that has none a verdict; returns the verifier as the store calls it, "name@version"."""
-    verifier = get_verifier(name, **limits)
-    if name == "exact":
-        verifier = StatedAnswer(verifier, get_template(template))
+    verifier = open_verifier(options, template)
     try:
         verify_store(store, verifier, problems, progress=True)
     finally:
