@@ -1,6 +1,14 @@
-"""Training: the coverage trainer on TRL, with replacement of examples that are already learnt."""
+"""Training on TRL: the coverage trainer, which replaces what is learnt, and reinforcement learning for pass@N.
+
+trainer, config       CoverageTrainer: −log(1 − (1 − p)^N) in place of cross-entropy
+grpo, grpo_config     CoverageGRPOTrainer: roll-outs and rewards, with refilled batches
+advantages            what the roll-outs of a problem are worth, one estimator per file
+"""
 
 from passatn.train.config import CoverageConfig
+from passatn.train.grpo import CoverageGRPOTrainer
+from passatn.train.grpo_config import CoverageGRPOConfig
+from passatn.train.grpo_data import prompt_dataset
 from passatn.train.trainer import CoverageTrainer
 
-__all__ = ["CoverageConfig", "CoverageTrainer"]
+__all__ = ["CoverageConfig", "CoverageGRPOConfig", "CoverageGRPOTrainer", "CoverageTrainer", "prompt_dataset"]

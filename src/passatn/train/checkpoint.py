@@ -12,10 +12,24 @@ from typing import Any
 
 from torch import nn
 from transformers import Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, rotate_checkpoints
 
 STAGING_FOLDER = "_incomplete"
 COVERAGE_STATE_NAME = "coverage_state.json"
+
+
+def checkpoint_to_resume(output_dir: str | None, asked: str | bool | None) -> str | None:
+    """The folder to resume from: the one that is asked for, or with True the last one of `output_dir`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if asked is not True:
+        return asked or None
+    found = get_last_checkpoint(str(output_dir)) if Path(str(output_dir)).is_dir() else None
+    if found is None:
+        raise ValueError(f"no checkpoint to resume from in {output_dir}")
+    return str(found)
 
 
 class AtomicCheckpointMixin(Trainer):

@@ -7,16 +7,15 @@ Source: Direct Coverage Optimization, arXiv 2502.07154, equations 3 and 4, secti
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
 from torch import Tensor, nn
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from trl import SFTTrainer
 
-from passatn.train.checkpoint import AtomicCheckpointMixin, read_coverage_state
+from passatn.train.checkpoint import AtomicCheckpointMixin, checkpoint_to_resume, read_coverage_state
 from passatn.train.checks import check_combination, check_parallelism
 from passatn.train.config import CoverageConfig
 from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows, is_grouped
@@ -337,13 +336,9 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             )
             if self._stream.num_left < self._full_batch_size:
                 raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
-        if resume_from_checkpoint is True:
-            output_dir = str(args.output_dir)
-            resume_from_checkpoint = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
-            if resume_from_checkpoint is None:
-                raise ValueError(f"no checkpoint to resume from in {output_dir}")
+        resume_from_checkpoint = checkpoint_to_resume(args.output_dir, resume_from_checkpoint)
         if resume_from_checkpoint and not args.is_plain_sft:
-            self._load_coverage_state(str(resume_from_checkpoint))
+            self._load_coverage_state(resume_from_checkpoint)
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def coverage_state(self) -> dict[str, Any]:
