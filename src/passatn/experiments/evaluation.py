@@ -16,11 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from passatn.evaluate import Results, problems_from_arrays
 from passatn.experiments.config import ConfigError
 from passatn.experiments.problems import EncodedProblems
-from passatn.experiments.sampling import StatedAnswer
 from passatn.report import write_run_report
 from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
 from passatn.tasks import Problem, get_template
 from passatn.verify.exact import ExactVerifier
+from passatn.verify.stated import StatedAnswer
 from passatn.verify.verdict import Outcome, Submission, Verifier
 
 

@@ -21,10 +21,10 @@ from passatn.sample.store import (
     sample_into_store,
     verify_store,
 )
-from passatn.tasks import Problem, extract_answer, get_template
-from passatn.tasks.prompts import PromptTemplate
+from passatn.tasks import Problem, get_template
 from passatn.verify.registry import get_verifier
-from passatn.verify.verdict import Submission, Verdict, Verifier
+from passatn.verify.stated import StatedAnswer
+from passatn.verify.verdict import Verifier
 
 
 def engine_spec(options: EngineOptions, model: str, *, dtype: str, trust_remote_code: bool) -> EngineSpec:
@@ -103,22 +103,3 @@ def judge(store: SampleStore, problems: Mapping[str, Problem], options: Verifier
     finally:
         verifier.close()
     return f"{verifier.name}@{verifier.version}"
-
-
-class StatedAnswer:
-    """Exact match of the answer that a completion states in its template's form (`<answer>…`, `\\boxed{…}`, …)."""
-
-    def __init__(self, verifier: Verifier, template: PromptTemplate) -> None:
-        self.name, self.version = verifier.name, f"{verifier.version}/{template.name}"
-        self._verifier, self._template = verifier, template
-
-    def verify(self, submissions: Any) -> list[Verdict]:
-        """One verdict per submission, in order; a completion that states nothing is judged as it stands."""
-        stated = [
-            Submission(item.problem, extract_answer(self._template, item.completion) or item.completion)
-            for item in submissions
-        ]
-        return self._verifier.verify(stated)
-
-    def close(self) -> None:
-        self._verifier.close()
