@@ -569,6 +569,13 @@ def _stderr(line: str) -> None:
     Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
 
 
+def _is_plain(error: Exception) -> bool:
+    """Whether one line says it all; of RuntimeErrors, which may be anybody's, only those that engines raise."""
+    from passatn.sample.engine import EngineError
+
+    return isinstance(error, EngineError) or not isinstance(error, RuntimeError)
+
+
 def main() -> None:
     """Entry point: a mistake of the user's is one line on stderr and exit code 1, never a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -576,8 +583,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
-    except (ValueError, OSError, ImportError, yaml.YAMLError) as error:
-        if os.environ.get("PASSATN_TRACEBACK"):
+    except (ValueError, OSError, ImportError, RuntimeError, yaml.YAMLError) as error:
+        if os.environ.get("PASSATN_TRACEBACK") or not _is_plain(error):
             raise
         _stderr(f"error: {' '.join(str(error).split())}")
         raise SystemExit(1) from None

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fake_server import FakeServer
 from passatn.coverage import coverage
 from passatn.evaluate import Results
 from passatn.sample.store import SampleStore
+from tiny import build_tokenizer
 from tiny_files import smollm2_file, write_jsonl
 
 
@@ -136,3 +138,45 @@ def test_problems_without_an_answer_are_sampled_and_tested(passatn, finished_run
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert SampleStore.open(tmp_path / "store").counts().num_samples.tolist() == [3]
+
+
+def test_a_server_is_sampled_and_judged_by_the_same_commands(passatn, tmp_path):
+    build_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    data = write_jsonl(
+        tmp_path / "sums.jsonl", [{"id": f"p{n}", "prompt": f"{n}+1=", "answer": n + 1} for n in range(3)]
+    )
+    with FakeServer() as server:
+        words = ["sample", "--engine", "server", "--base-url", server.url, "--model", "tiny", "--data", data]
+        words += ["--num-samples", 5, "--max-new-tokens", 6, "--verifier", "exact", "--ns", "1,4", "--template"]
+        for name, template, more, form in [
+            ("text", "raw", [], str),
+            ("ids", "raw", ["--tokenizer", tmp_path / "tokenizer"], list),
+            ("chat", "chat", [], dict),
+        ]:
+            outcome = passatn(*words, template, *more, "--output", tmp_path / name)
+            assert outcome.code == 0, outcome.err
+            store = SampleStore.open(tmp_path / name)
+            assert store.num_samples == 15
+            assert store.counts().num_unverified.sum() == 0
+            assert (store.manifest.model, store.manifest.model_hash) == ("tiny", None)
+            asked = server.asked[-1]
+            assert isinstance(asked["messages"][0] if form is dict else asked["prompt"], form)
+        stopping = passatn(*words, "raw", "--stop", "5", "--output", tmp_path / "stop")
+        assert stopping.code == 0, stopping.err
+        assert server.asked[-1]["stop"] == ["5"]
+        wrong = passatn(*words, "raw", "--model", "another", "--output", tmp_path / "wrong")
+        assert "another" in wrong.error
+        behind = passatn(*words, "raw", "--ray-workers", 2, "--output", tmp_path / "ray")
+        assert "needs no Ray" in behind.error
+    gone = passatn(*words, "raw", "--output", tmp_path / "gone", "--engine-option", "max_retries=0")
+    assert server.url.removesuffix("/v1") in gone.error
+
+
+def test_engines_behind_ray_fill_the_same_store(passatn, asked, local_ray, tmp_path):
+    for name, more in [("one", []), ("two", ["--ray-workers", 2])]:
+        outcome = passatn("sample", *asked, "--num-samples", 70, *more, "--output", tmp_path / name)
+        assert outcome.code == 0, outcome.err
+    one, two = (SampleStore.open(tmp_path / name) for name in ("one", "two"))
+    assert one.table().drop_columns("log_prob").equals(two.table().drop_columns("log_prob"))
+    again = passatn("sample", *asked, "--num-samples", 70, "--output", tmp_path / "two")
+    assert "0 samples drawn, 840 were there" in again.err

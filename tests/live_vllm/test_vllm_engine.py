@@ -3,6 +3,12 @@
 Every test here needs vLLM, which goes into an environment of its own: see CONTRIBUTING.md.
 """
 
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections import Counter
 from dataclasses import replace
 
@@ -169,3 +175,50 @@ def test_an_adapter_is_sampled_from_like_the_merged_model(folder, tmp_path):
             engine.score(drawn)
     finally:
         engine.close()
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """vLLM's own server on the loopback interface, with the model of the engine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "64"]
+    command += ["--generation-config", "vllm"]
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, "the server ended by itself"
+                time.sleep(0.5)
+        yield f"{url}/v1"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def test_a_real_server_draws_what_the_engine_draws(engine, server):
+    """The same seeds, so the same tokens but where rounding decides; greedy ones and log-probabilities as exact."""
+    spec = EngineSpec("server", "tiny", options={"base_url": server, "extra_body": {"return_token_ids": True}})
+    other = spec.build()
+    try:
+        params = SamplingParams(n=CHUNK + 6, max_new_tokens=8, seed=1, temperature=0.9, top_k=15)
+        ours, theirs = engine.sample(REQUESTS, params), other.sample(REQUESTS, params)
+        same = [a.token_ids == b.token_ids for a, b in zip(ours, theirs, strict=True)]
+        assert np.mean(same) > 0.95
+        assert [c.token_ids for c in other.greedy(REQUESTS, 8)] == [c.token_ids for c in engine.greedy(REQUESTS, 8)]
+        prompts = {request.problem_id: request.prompt_ids for request in REQUESTS}
+        drawn = [EncodedExample(prompts[c.problem_id], c.token_ids) for c in theirs]
+        expected = score_completions(make_model(), drawn)[:, 0]
+        assert np.array([c.log_prob for c in theirs]) == pytest.approx(expected, abs=1e-4)
+        assert [c.num_tokens for c in theirs] == [len(c.token_ids) for c in theirs]
+        stopped = other.sample(REQUESTS, replace(params, stop=("5",)))
+        assert not any("5" in c.text for c in stopped)
+    finally:
+        other.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import signal
 import sys
 import threading
 import time
@@ -78,7 +79,7 @@ def seeds_asked(server: FakeServer) -> Counter:
     return Counter(body["seed"] + child for body in server.asked for child in range(body["n"]))
 
 
-@pytest.mark.parametrize("samples_per_request", [CHUNK, 8, 1])
+@pytest.mark.parametrize("samples_per_request", [CHUNK, 4])
 def test_samples_are_those_of_the_child_seeds_in_order(server: FakeServer, samples_per_request: int) -> None:
     theirs = expected(server, REQUESTS, PARAMS, {request.problem_id: request.prompt_ids for request in REQUESTS})
     with ServerEngine(server.url, "tiny", samples_per_request=samples_per_request) as engine:
@@ -172,18 +173,18 @@ def test_an_answer_that_does_not_come_is_asked_for_again(server: FakeServer) -> 
 def test_requests_in_flight_are_limited_over_all_calls(server: FakeServer) -> None:
     server.delay = 0.02
     with ServerEngine(server.url, "tiny", samples_per_request=8, max_concurrency=3) as engine:
-        threads = [threading.Thread(target=engine.sample, args=(REQUESTS, PARAMS)) for _ in range(2)]
+        threads = [threading.Thread(target=engine.sample, args=(REQUESTS, replace(PARAMS, n=40))) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(server.asked) == 2 * 3 * 9
+    assert len(server.asked) == 2 * 3 * 5
     assert server.most_in_flight == 3
 
 
 def test_jobs_run_together_and_results_that_are_not_taken_stop_the_asking(server: FakeServer) -> None:
     server.delay = 0.01
-    jobs = [([SampleRequest(f"p{number}", (3, 4))], replace(PARAMS, n=4)) for number in range(40)]
+    jobs = [([SampleRequest(f"p{number}", (3, 4))], replace(PARAMS, n=4)) for number in range(20)]
     jobs.insert(7, ([], PARAMS))
     with ServerEngine(server.url, "tiny", max_concurrency=2) as engine:
         results = engine.sample_jobs(jobs)
@@ -192,7 +193,7 @@ def test_jobs_run_together_and_results_that_are_not_taken_stop_the_asking(server
         # Taken, waiting to be taken, and finished by each of the two workers.
         assert len(server.asked) <= 2 + READY_JOBS + 2
         rest = list(results)
-        assert sorted(number for number, _ in first + rest) == list(range(41))
+        assert sorted(number for number, _ in first + rest) == list(range(21))
         for number, completions in first + rest:
             assert plain(completions) == plain(engine.sample(*jobs[number]))
         assert server.most_in_flight == 2
@@ -310,10 +311,10 @@ def test_token_ids_are_kept_where_the_server_gives_them(server: FakeServer) -> N
 
 def test_a_server_with_one_seed_for_all_completions_is_caught(server: FakeServer) -> None:
     server.seeds_children = False
-    params = SamplingParams(n=CHUNK, max_new_tokens=6, seed=0)
+    params = replace(PARAMS, n=30)
     with (
         ServerEngine(server.url, "tiny") as engine,
-        pytest.raises(ServerError, match=r"problem 'a': all 64 completions .* are equal, .* samples_per_request=1"),
+        pytest.raises(ServerError, match=r"problem 'a': all 30 completions .* are equal, .* samples_per_request=1"),
     ):
         engine.sample(REQUESTS[:1], params)
     with ServerEngine(server.url, "tiny", samples_per_request=1) as engine:
@@ -367,7 +368,7 @@ def forget_index(answer: dict[str, Any]) -> None:
         (repeat_one, "asked for 4 completions, got 5"),
         (give_up, r"the server gave up a completion \(finish_reason 'abort'\)"),
         (forget_index, r"a completion in the answer is not as OpenAI defines it \(KeyError\('index'\)\)"),
-        (lambda answer: {"error": {"message": "overloaded"}}, "no completions: .*overloaded"),
+        (lambda answer: {"error": {"message": "overloaded"}}, "the answer holds no completions: .*overloaded"),
         (lambda answer: [answer], "the answer holds no completions"),
         ("html", "the answer holds no completions: <html> welcome"),
         ("garbage", r"the answer is not JSON"),
@@ -451,6 +452,24 @@ def test_a_closed_engine_says_so_and_closing_ends_what_waits(server: FakeServer)
     engine.close()
     with pytest.raises(RuntimeError, match="the server engine is closed"):
         engine.sample(REQUESTS, PARAMS)
+
+
+def test_an_interrupt_ends_the_waiting_and_the_engine_goes_on(server: FakeServer, engine: ServerEngine) -> None:
+    server.faults.extend(["hang"] * 6)
+    main_thread = threading.main_thread().ident
+
+    def interrupt() -> None:
+        while len(server.asked) < 6:
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        engine.sample(REQUESTS, PARAMS)
+    assert time.monotonic() - begun < 10
+    assert len(engine.sample(REQUESTS, replace(PARAMS, n=2))) == 6
+    assert len(server.asked) == 6 + 3
 
 
 def test_options_are_checked_and_the_client_is_an_extra(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ State = Literal["ok", "missing", "outside the tested range"]
 PURPOSES = {
     "vllm": "sampling on GPUs",
     "ray": "sampling on several machines",
+    "server": "sampling from an OpenAI-compatible server",
     "lean": "proving in Lean 4",
     "deepspeed": "ZeRO",
     "gguf": "models in .gguf files",

@@ -42,12 +42,12 @@ def engine_spec(options: EngineOptions, model: str, *, dtype: str, trust_remote_
     if options.engine == "server":
         if options.base_url is None:
             raise ConfigError("--engine server needs --base-url, such as http://127.0.0.1:8000/v1")
-        given["base_url"] = options.base_url
+        given |= {"base_url": options.base_url} | ({"tokenizer": options.tokenizer} if options.tokenizer else {})
     elif options.base_url is not None or options.tokenizer is not None:
         raise ConfigError("--base-url and --tokenizer belong to --engine server")
     elif dtype != "auto":
         given["dtype"] = dtype
-    if options.ray_address is not None and options.engine == "server":
+    if options.engine == "server" and (options.ray_address is not None or options.ray_workers is not None):
         raise ConfigError("--engine server needs no Ray: the server does its own batching")
     try:
         return EngineSpec(options.engine, model, trust_remote_code, given)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from passatn.sample.parity import Weights
 
 
+class EngineError(RuntimeError):
+    """An engine that cannot go on for reasons outside this process; the message is one line that says what to do."""
+
+
 @dataclass(frozen=True)
 class SampleRequest:
     """One prompt to be completed; `problem_id` is unique among the requests of a call and enters the random numbers.

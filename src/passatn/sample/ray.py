@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from passatn.sample.engine import Completion, Engine, Job, SampleRequest, SamplingParams, check_requests
+from passatn.sample.engine import Completion, Engine, EngineError, Job, SampleRequest, SamplingParams, check_requests
 from passatn.sample.parity import ExpectedScores, Weights, named_tensors
 from passatn.sample.spec import EngineSpec
 from passatn.sample.vllm import CHUNK
@@ -51,7 +51,7 @@ class RayEngine:
 
     Raises:
         ImportError: Ray is not installed; names the extra.
-        RuntimeError: no cluster at `address`, or it lacks the resources.
+        EngineError: no cluster at `address`, or it lacks the resources.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class RayEngine:
 
         Raises:
             ValueError, …: what a worker's engine raises.
-            RuntimeError: a worker has died too often.
+            EngineError: a worker has died too often.
         """
         weights = self._weights
         yield from self._map(lambda worker, item: worker.sample.remote(*item, weights), list(enumerate(jobs)))
@@ -180,7 +180,7 @@ class RayEngine:
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.RayActorError as error:
-            raise RuntimeError(
+            raise EngineError(
                 f"a Ray worker died, after up to {MAX_RESTARTS} restarts ({' '.join(str(error).split()):.300})"
             ) from None
 
@@ -284,9 +284,7 @@ def _connect(address: str | None, num_workers: int | None) -> tuple[Any, bool]:
             ray.init(address=address, **_QUIET)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise RuntimeError(
-                f"no Ray cluster at {address!r} ({reason:.200}): `ray start --head` starts one"
-            ) from None
+            raise EngineError(f"no Ray cluster at {address!r} ({reason:.200}): `ray start --head` starts one") from None
     return ray, False
 
 
@@ -294,7 +292,7 @@ def _check_resources(cluster: Mapping[str, float], needs: Mapping[str, Any], cou
     """Ray would wait for ever for what is not there."""
     for name, kind in (("num_gpus", "GPU"), ("num_cpus", "CPU")):
         if needs.get(name, 0) * count > cluster.get(kind, 0):
-            raise RuntimeError(
+            raise EngineError(
                 f"{count} workers with {needs[name]:g} {kind} each need {needs[name] * count:g}, "
                 f"the Ray cluster has {cluster.get(kind, 0):g}: ask for fewer workers"
             )

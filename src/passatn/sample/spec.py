@@ -65,7 +65,13 @@ class EngineSpec:
     def _server(self) -> Engine:
         from passatn.sample.server import ServerEngine
 
-        return ServerEngine(model=self.model, **self.options)
+        options = dict(self.options)
+        tokenizer = options.pop("tokenizer", None)
+        if tokenizer is not None:
+            from passatn.sample.models import load_tokenizer
+
+            options["tokenizer"] = load_tokenizer(tokenizer, trust_remote_code=self.trust_remote_code)
+        return ServerEngine(model=self.model, **options)
 
 
 def _rank_for_vllm(rank: int) -> int:

@@ -37,10 +37,10 @@ def sample_into_store(
 ) -> SamplingReport:
     """Draw until each problem has `params.n` samples; what the store holds already is not drawn again.
 
-    An interruption, by a kill too, loses at most the chunks at work: one, or behind Ray one or two per worker. An
-    engine whose samples depend on the seed, the problem and the index alone gives the same store then as without the
-    interruption. Several machines can fill one store: each takes its share of the requests (`requests[k::machines]`),
-    all with the manifest of the whole.
+    An interruption, by a kill too, loses at most the chunks at work: one, behind Ray up to two per worker, from a
+    server those in flight. An engine whose samples depend on the seed, the problem and the index alone gives the same
+    store then as without the interruption. Several machines can fill one store: each takes its share of the requests
+    (`requests[k::machines]`), all with the manifest of the whole.
 
     Args:
         params: `n` is the number of samples that each problem shall have in the end; `first_index` must be 0. The rest

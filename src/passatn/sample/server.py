@@ -1,0 +1,224 @@
+"""The engine for servers with OpenAI's protocol: `vllm serve`, SGLang, a hosted model.
+
+    with ServerEngine("http://127.0.0.1:8000/v1", "my-model") as engine:
+        sample_into_store(engine, requests, params, store)
+
+A server samples and nothing more: it gives no exact scores and takes no weights. What it samples from is its affair.
+`vllm serve` fills in what a request leaves open (top_k, repetition_penalty) from the model's generation_config.json,
+unless started with `--generation-config vllm`, and hides special tokens unless asked with
+extra_body={"skip_special_tokens": False}.
+
+Log-probabilities are those that the server reports. vLLM's are the model's own, with the token that ends the
+completion. SGLang's are after temperature unless it was started with SGLANG_RETURN_ORIGINAL_LOGPROB=1, and hosted
+models may leave out the last token.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from passatn.sample.engine import Completion, Job, SampleRequest, SamplingParams, check_requests
+from passatn.sample.parity import Weights
+from passatn.sample.server_client import NO_KEY, ServerClient, ServerError
+from passatn.sample.server_protocol import Piece, completions_of, pieces_of, request_body
+from passatn.sample.vllm import CHUNK
+from passatn.tasks.encoding import EncodedExample
+
+__all__ = ["ServerEngine", "ServerError"]
+
+READY_JOBS = 2
+"""Finished jobs that may wait to be taken; until one is, the server is not asked for more."""
+MAX_CONNECTIONS = 1000
+"""Of the client: requests beyond would wait for one and count as timed out."""
+
+
+class ServerEngine:
+    """A model behind an OpenAI-compatible server, behind the engine protocol.
+
+    Prompts given as token ids or text go to /completions, chats to /chat/completions. A request that fails for a
+    passing reason is repeated (see `server_client`), and asks for the same samples then.
+
+    Args:
+        base_url: with the version, such as http://127.0.0.1:8000/v1.
+        model: the name that the server knows.
+        api_key: None takes OPENAI_API_KEY, or "EMPTY" where that is not set.
+        tokenizer: whose end-of-sequence token shall end a completion beside the server's own; sent as stop_token_ids,
+            which vLLM and SGLang know and OpenAI does not.
+        samples_per_request: at most as many are asked for at once (`n`); divides 64. Hosted servers limit it.
+        max_concurrency: requests in flight at once, over all calls of this engine.
+        max_retries: of each request.
+        timeout: seconds for one answer, which holds up to `samples_per_request` completions.
+        extra_body: further fields of each request, such as {"top_k": -1, "repetition_penalty": 1.0} for vLLM. They
+            replace the engine's own.
+        logprobs: ask for log-probabilities; without them `log_prob` is NaN and `num_tokens` None.
+        check: call `check` at once.
+
+    Raises:
+        ImportError: the openai package is not installed; names the extra.
+        ServerError: see `check`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        samples_per_request: int = CHUNK,
+        max_concurrency: int = 32,
+        max_retries: int = 8,
+        timeout: float = 600.0,
+        extra_body: Mapping[str, Any] | None = None,
+        logprobs: bool = True,
+        check: bool = True,
+    ) -> None:
+        if not 1 <= samples_per_request <= CHUNK or CHUNK % samples_per_request:
+            raise ValueError(f"samples_per_request must divide {CHUNK}, got {samples_per_request}")
+        if not 1 <= max_concurrency <= MAX_CONNECTIONS:
+            raise ValueError(f"max_concurrency must be from 1 to {MAX_CONNECTIONS}, got {max_concurrency}")
+        if max_retries < 0:
+            raise ValueError(f"max_retries must not be negative, got {max_retries}")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be positive, got {timeout} seconds")
+        if tokenizer is not None and tokenizer.eos_token_id is None:
+            raise ValueError("the tokenizer has no end-of-sequence token: set tokenizer.eos_token")
+        self._model, self._size, self._logprobs = model, samples_per_request, logprobs
+        self._max_concurrency = max_concurrency
+        stop = {} if tokenizer is None else {"stop_token_ids": [tokenizer.eos_token_id]}
+        self._extra_body = stop | dict(extra_body or {})
+        self._client = ServerClient(
+            base_url,
+            api_key=api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY,
+            max_concurrency=max_concurrency,
+            max_retries=max_retries,
+            timeout=timeout,
+        )
+        try:
+            if check:
+                self.check()
+        except BaseException:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """Ask for the server's list of models; a server that refuses to give one passes, for hosted ones may.
+
+        Raises:
+            ServerError: there is no server, it does not accept the key, or its list lacks the model.
+        """
+        self._client.check(self._model)
+
+    def sample(
+        self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
+    ) -> list[Completion]:
+        """`params.n` completions of each prompt, ordered as the requests are and then by index.
+
+        Raises:
+            ValueError: two requests have the same problem id.
+            ServerError: names the server, the problem and what the server said.
+        """
+        from passatn.sample.progress import progress_bar
+
+        with progress_bar("sampling", len(requests) * params.n, show=progress) as advance:
+            [(_, completions)] = self._draw([(requests, params)], advance)
+        return completions
+
+    def sample_jobs(self, jobs: Sequence[Job]) -> Iterator[tuple[int, list[Completion]]]:
+        """(number of the job, its completions) as they are finished, each exactly once; raises as `sample` does.
+
+        Requests of later jobs take the places that an earlier one no longer needs. Results that are not taken stop
+        the asking.
+        """
+        return self._draw(jobs, lambda count: None)
+
+    def greedy(
+        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
+    ) -> list[Completion]:
+        """The completion made of the most probable tokens, for each prompt."""
+        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
+        return self.sample(requests, params, progress=progress)
+
+    def score(
+        self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
+    ) -> np.ndarray:
+        """Raises ValueError: no server gives exact scores."""
+        raise ValueError("a server gives no exact scores: use the hf or vllm engine on the model's weights")
+
+    def update_weights(self, weights: Weights | str | Path) -> None:
+        """Raises ValueError: no server takes weights."""
+        raise ValueError("a server takes no new weights: use the hf or vllm engine, or serve the new model")
+
+    def close(self) -> None:
+        """Drop the connections, and whatever is still being asked for."""
+        self._client.close()
+
+    def __enter__(self) -> "ServerEngine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _draw(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> Iterator[tuple[int, list[Completion]]]:
+        for requests, _ in jobs:
+            check_requests(requests, need_token_ids=False)
+        results: asyncio.Queue[Any] = asyncio.Queue(maxsize=READY_JOBS)
+        asking = self._client.start(self._ask_all(jobs, results, advance))
+        try:
+            for _ in jobs:
+                result = self._client.run(results.get())
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            asking.cancel()
+
+    async def _ask_all(
+        self, jobs: Sequence[Job], results: "asyncio.Queue[Any]", advance: Callable[[int], None]
+    ) -> None:
+        """Put (number, completions) of each job into `results`, or last the exception that ends it."""
+        opened = (_OpenJob(number, list(pieces_of(*job, self._size))) for number, job in enumerate(jobs))
+        # All workers take from this one generator: pieces are begun in order, and few jobs are open at a time.
+        places = ((job, place) for job in opened for place in range(len(job.pieces)))
+
+        async def work() -> None:
+            for job, place in places:
+                job.parts[place] = await self._ask(job.pieces[place])
+                advance(job.pieces[place].count)
+                if len(job.parts) == len(job.pieces):
+                    await results.put((job.number, job.completions()))
+
+        try:
+            for number, (requests, _) in enumerate(jobs):
+                if not requests:
+                    await results.put((number, []))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._max_concurrency):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            await results.put(errors.exceptions[0])
+
+    async def _ask(self, piece: Piece) -> list[Completion]:
+        body = request_body(piece, self._model, logprobs=self._logprobs, extra_body=self._extra_body)
+        about = f"problem {piece.request.problem_id!r}"
+        answer = await self._client.post(piece.path, body, about=about)
+        try:
+            return completions_of(piece, answer)
+        except ValueError as error:
+            raise self._client.error(about, str(error)) from None
+
+
+class _OpenJob:
+    """A job of which some pieces may have come."""
+
+    def __init__(self, number: int, pieces: list[Piece]) -> None:
+        self.number, self.pieces = number, pieces
+        self.parts: dict[int, list[Completion]] = {}
+
+    def completions(self) -> list[Completion]:
+        return [completion for place in range(len(self.pieces)) for completion in self.parts[place]]
