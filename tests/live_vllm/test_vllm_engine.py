@@ -153,30 +153,6 @@ def test_prepacking_of_weights_is_switched_off_on_the_cpu(engine):
     assert torch.cuda.is_available() or vllm._custom_ops._supports_onednn is False
 
 
-def test_an_adapter_is_sampled_from_like_the_merged_model(folder, tmp_path):
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(0)
-    adapted = get_peft_model(
-        make_model(), LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    )
-    adapted.peft_config["default"].base_model_name_or_path = str(folder)
-    adapted.save_pretrained(tmp_path)
-    engine = EngineSpec("vllm", str(tmp_path), options={"dtype": "float32", "max_model_len": 64}).build()
-    try:
-        ours = engine.sample(REQUESTS, SamplingParams(n=20, max_new_tokens=8, seed=0))
-        prompts = {request.problem_id: request.prompt_ids for request in REQUESTS}
-        drawn = [EncodedExample(prompts[c.problem_id], c.token_ids) for c in ours]
-        base, merged = score_completions(make_model(), drawn), HFEngine(adapted.merge_and_unload(), build_tokenizer())
-        assert np.array([c.log_prob for c in ours]) == pytest.approx(merged.score(drawn)[:, 0], abs=1e-4)
-        assert np.abs(merged.score(drawn) - base).max() > 0.1
-        assert [c.token_ids for c in engine.greedy(REQUESTS, 8)] == [c.token_ids for c in merged.greedy(REQUESTS, 8)]
-        with pytest.raises(ValueError, match="does not score with an adapter"):
-            engine.score(drawn)
-    finally:
-        engine.close()
-
-
 @pytest.fixture(scope="module")
 def server(folder):
     """vLLM's own server on the loopback interface, with the model of the engine."""
@@ -222,3 +198,28 @@ def test_a_real_server_draws_what_the_engine_draws(engine, server):
         assert not any("5" in c.text for c in stopped)
     finally:
         other.close()
+
+
+def test_an_adapter_is_sampled_from_like_the_merged_model(folder, tmp_path):
+    """Last in this file: closing this engine takes down what another in the same process shares with it."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    adapted = get_peft_model(
+        make_model(), LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    )
+    adapted.peft_config["default"].base_model_name_or_path = str(folder)
+    adapted.save_pretrained(tmp_path)
+    engine = EngineSpec("vllm", str(tmp_path), options={"dtype": "float32", "max_model_len": 64}).build()
+    try:
+        ours = engine.sample(REQUESTS, SamplingParams(n=20, max_new_tokens=8, seed=0))
+        prompts = {request.problem_id: request.prompt_ids for request in REQUESTS}
+        drawn = [EncodedExample(prompts[c.problem_id], c.token_ids) for c in ours]
+        base, merged = score_completions(make_model(), drawn), HFEngine(adapted.merge_and_unload(), build_tokenizer())
+        assert np.array([c.log_prob for c in ours]) == pytest.approx(merged.score(drawn)[:, 0], abs=1e-4)
+        assert np.abs(merged.score(drawn) - base).max() > 0.1
+        assert [c.token_ids for c in engine.greedy(REQUESTS, 8)] == [c.token_ids for c in merged.greedy(REQUESTS, 8)]
+        with pytest.raises(ValueError, match="does not score with an adapter"):
+            engine.score(drawn)
+    finally:
+        engine.close()
