@@ -135,6 +135,20 @@ class Engine(Protocol):
         """Release the engine's memory and processes; it cannot be used afterwards."""
 
 
+class Greedy:
+    """What every engine does alike."""
+
+    def greedy(
+        self: Engine, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
+    ) -> list[Completion]:
+        """The completion made of the most probable tokens, for each prompt.
+
+        exp(log_prob) is the greedy confidence p(y_greedy | x) of arXiv 2502.07154, section 4.3.
+        """
+        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
+        return self.sample(requests, params, progress=progress)
+
+
 class ConcurrentEngine(Engine, Protocol):
     """An engine that works at several jobs at once."""
 

@@ -16,7 +16,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedTokenizerBase
 
 from passatn.sample.draw import SampleTokens, uniforms_of_rows
-from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_requests
+from passatn.sample.engine import Completion, Greedy, SampleRequest, SamplingParams, check_requests
 from passatn.sample.memory import ModelCost, parameter_device, run_in_batches, usable_bytes
 from passatn.sample.modes import inference
 from passatn.sample.parity import Weights, named_tensors
@@ -29,7 +29,7 @@ from passatn.tasks.encoding import EncodedExample
 _Row = tuple[SampleRequest, int]
 
 
-class HFEngine:
+class HFEngine(Greedy):
     """Samples from a causal language model of transformers (bare, or with PEFT adapters) in this process.
 
     A completion ends at the tokenizer's end-of-sequence token, the one that exact scoring counts. Further tokens that
@@ -79,16 +79,6 @@ class HFEngine:
                 done.update(((completion.problem_id, completion.index), completion) for completion in completions)
                 advance(len(batch))
         return [done[request.problem_id, index] for request in requests for index in indices]
-
-    def greedy(
-        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
-    ) -> list[Completion]:
-        """The completion made of the most probable tokens, for each prompt.
-
-        exp(log_prob) is the greedy confidence p(y_greedy | x) of arXiv 2502.07154, section 4.3.
-        """
-        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
-        return self.sample(requests, params, progress=progress)
 
     def score(
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False

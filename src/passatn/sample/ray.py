@@ -24,7 +24,16 @@ from typing import Any
 
 import numpy as np
 
-from passatn.sample.engine import Completion, Engine, EngineError, Job, SampleRequest, SamplingParams, check_requests
+from passatn.sample.engine import (
+    Completion,
+    Engine,
+    EngineError,
+    Greedy,
+    Job,
+    SampleRequest,
+    SamplingParams,
+    check_requests,
+)
 from passatn.sample.parity import ExpectedScores, Weights, named_tensors
 from passatn.sample.spec import EngineSpec
 from passatn.sample.vllm import CHUNK
@@ -38,7 +47,7 @@ MAX_RETRIES = 5
 """Of one job, on restarted workers."""
 
 
-class RayEngine:
+class RayEngine(Greedy):
     """Engines on Ray actors, behind the engine protocol.
 
     Args:
@@ -110,13 +119,6 @@ class RayEngine:
         """
         weights = self._weights
         yield from self._map(lambda worker, item: worker.sample.remote(*item, weights), list(enumerate(jobs)))
-
-    def greedy(
-        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
-    ) -> list[Completion]:
-        """The completion made of the most probable tokens, for each prompt."""
-        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
-        return self.sample(requests, params, progress=progress)
 
     def score(
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from passatn.sample.engine import Completion, Job, SampleRequest, SamplingParams, check_requests
+from passatn.sample.engine import Completion, Greedy, Job, SampleRequest, SamplingParams, check_requests
 from passatn.sample.parity import Weights
 from passatn.sample.server_client import NO_KEY, ServerClient, ServerError
 from passatn.sample.server_protocol import Piece, completions_of, pieces_of, request_body
@@ -37,7 +37,7 @@ MAX_CONNECTIONS = 1000
 """Of the client: requests beyond would wait for one and count as timed out."""
 
 
-class ServerEngine:
+class ServerEngine(Greedy):
     """A model behind an OpenAI-compatible server, behind the engine protocol.
 
     Prompts given as token ids or text go to /completions, chats to /chat/completions. A request that fails for a
@@ -136,13 +136,6 @@ class ServerEngine:
         the asking.
         """
         return self._draw(jobs, lambda count: None)
-
-    def greedy(
-        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
-    ) -> list[Completion]:
-        """The completion made of the most probable tokens, for each prompt."""
-        params = SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0)
-        return self.sample(requests, params, progress=progress)
 
     def score(
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False

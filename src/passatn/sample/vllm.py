@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from passatn.sample.engine import Completion, SampleRequest, SamplingParams, check_requests
+from passatn.sample.engine import Completion, Greedy, SampleRequest, SamplingParams, check_requests
 from passatn.sample.parity import Weights, named_tensors
 from passatn.sample.stops import cut_at_stop
 from passatn.tasks.encoding import EncodedExample
@@ -27,7 +27,7 @@ CHUNK = 64
 """Samples per request. Part of the meaning of a seed: another size draws other samples."""
 
 
-class VLLMEngine:
+class VLLMEngine(Greedy):
     """vLLM behind the engine protocol, in this process.
 
     Args:
@@ -89,14 +89,6 @@ class VLLMEngine:
             for (request, start, _), result in zip(parts, outputs, strict=True)
             for offset, output in enumerate(sorted(result.outputs, key=lambda child: child.index))
         ]
-
-    def greedy(
-        self, requests: Sequence[SampleRequest], max_new_tokens: int, *, progress: bool = False
-    ) -> list[Completion]:
-        """The completion made of the most probable tokens, for each prompt."""
-        return self.sample(
-            requests, SamplingParams(n=1, temperature=0.0, max_new_tokens=max_new_tokens, seed=0), progress=progress
-        )
 
     def score(
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
