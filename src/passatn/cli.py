@@ -305,11 +305,13 @@ def report(
     from passatn.evaluate import Results
     from passatn.experiments.config import ConfigError
     from passatn.report import write_run_report
+    from passatn.report.training import read_entries
 
     if (output / "results.json").exists() or (output.exists() and not output.is_dir()):
         raise ConfigError(f"{output} is not a folder for reports: choose another --output")
     results = [Results.load(_results_file(path)) for path in runs]
-    written = write_run_report(results, output)
+    logs = [read_entries(_results_file(path).with_name("metrics.jsonl")) for path in runs]
+    written = write_run_report(results, output, logs=logs)
     say(f"report: {written['html']}")
 
 

@@ -26,11 +26,11 @@ from passatn.report.theme import (
 
 def pass_at_n_figure(curves: Sequence[Curve]) -> go.Figure:
     """pass@N in percent against N on a logarithmic axis with ticks at the N of the curves."""
-    figure = _figure(height=480)
+    figure = plain_figure(height=480)
     for curve, style in zip(curves, line_styles(curves), strict=True):
         if curve.low is not None and curve.high is not None:
             figure.add_trace(_band(curve, style))
-        figure.add_trace(_line(curve.name, curve.ns, curve.estimate, style, _intervals(curve)))
+        figure.add_trace(line_trace(curve.name, curve.ns, curve.estimate, style, _intervals(curve)))
     ns = sorted({n for curve in curves for n in curve.ns})
     ticks = n_ticks(ns)
     figure.update_xaxes(
@@ -47,9 +47,9 @@ def pass_at_n_figure(curves: Sequence[Curve]) -> go.Figure:
 
 def over_training_figure(histories: Sequence[TrainingHistory], n: int, *, unit: str = "epoch") -> go.Figure:
     """pass@n in percent over training, one line per run."""
-    figure = _figure(height=400)
+    figure = plain_figure(height=400)
     for history, style in zip(histories, line_styles(histories), strict=True):
-        figure.add_trace(_line(history.name, history.steps, history.at(n), style))
+        figure.add_trace(line_trace(history.name, history.steps, history.at(n), style))
     figure.update_xaxes(title_text=unit, unifiedhovertitle_text=f"<b>{escape(unit)} %{{x}}</b>")
     figure.update_yaxes(title_text=f"pass@{n_label(n)}")
     return figure
@@ -57,7 +57,7 @@ def over_training_figure(histories: Sequence[TrainingHistory], n: int, *, unit: 
 
 def confidence_figure(histogram: ConfidenceHistogram, *, color: str = ramp_color(256)) -> go.Figure:
     """Bars: share of the problems by greedy confidence; dots: accuracy of each bin, to be read against the diagonal."""
-    figure = _figure(height=340)
+    figure = plain_figure(height=340)
     edges = [100 * edge for edge in histogram.edges]
     middles = [(left + right) / 2 for left, right in pairwise(edges)]
     filled = [i for i, count in enumerate(histogram.counts) if count]
@@ -96,7 +96,8 @@ def confidence_figure(histogram: ConfidenceHistogram, *, color: str = ramp_color
     return figure
 
 
-def _figure(height: int) -> go.Figure:
+def plain_figure(height: int) -> go.Figure:
+    """An empty chart in the house's style, percent upwards."""
     figure = go.Figure()
     figure.update_layout(
         template="none",
@@ -115,13 +116,14 @@ def _figure(height: int) -> go.Figure:
     return figure
 
 
-def _line(
+def line_trace(
     name: str,
     x: Sequence[float],
     estimate: Sequence[float],
     style: LineStyle,
     intervals: Sequence[str] | None = None,
 ) -> go.Scatter:
+    """One run's line with markers; `estimate` holds fractions."""
     return go.Scatter(
         x=[float(value) for value in x],
         y=[100 * float(value) for value in estimate],

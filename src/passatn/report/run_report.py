@@ -11,6 +11,7 @@ from passatn.report.html import HtmlReport
 from passatn.report.metrics import metric_notes, metric_rows
 from passatn.report.plots import plot_pass_at_n
 from passatn.report.theme import line_styles, n_label, n_ticks
+from passatn.report.training import Entries, training_figures
 
 INTERVAL_NOTE = (
     "Bands and brackets are {confidence:.0%} bootstrap intervals over problems (with samples, over samples too), for "
@@ -23,8 +24,13 @@ SOURCE_NOTES = {
 }
 
 
-def write_run_report(results: Sequence[Results], output_dir: str | Path) -> dict[str, Path]:
+def write_run_report(
+    results: Sequence[Results], output_dir: str | Path, *, logs: Sequence[Entries] | None = None
+) -> dict[str, Path]:
     """Write report.html and pass_at_n.png into output_dir; the first run is the one that others are compared with.
+
+    Args:
+        logs: for each run the entries of its metrics.jsonl (`read_entries`), if it was trained.
 
     Returns their paths as {"html": …, "png": …}. Raises ValueError when a run has no pass@N curve.
     """
@@ -42,6 +48,7 @@ def write_run_report(results: Sequence[Results], output_dir: str | Path) -> dict
         _add_differences(page, runs)
     _add_metrics(page, runs)
     _add_confidence(page, runs, curves)
+    _add_training(page, dict(zip(runs, logs or [], strict=False)), curves)
     _add_runs(page, runs)
     return {"html": page.save(Path(output_dir) / "report.html"), "png": png}
 
@@ -197,6 +204,16 @@ def _add_metrics(page: HtmlReport, runs: Mapping[str, Results]) -> None:
         page.add_table(header, rows, f"{name}: estimate [interval].")
         if notes := metric_notes(metrics):
             page.add_list(notes)
+
+
+def _add_training(page: HtmlReport, logs: Mapping[str, Entries], curves: Sequence[Curve]) -> None:
+    styles = {curve.name: style for curve, style in zip(curves, line_styles(curves), strict=True)}
+    figures = training_figures(logs, styles)
+    if not figures:
+        return
+    page.add_heading("Training")
+    page.add_paragraph("What was logged at each optimizer step; a log entry may be the mean of several.")
+    page.add_figure_row(figures)
 
 
 def _add_runs(page: HtmlReport, runs: Mapping[str, Results]) -> None:
