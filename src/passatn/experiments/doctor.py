@@ -50,7 +50,7 @@ def diagnose() -> list[Check]:
         for extra, purpose in PURPOSES.items()
         for requirement in extras.get(extra, [])
     ]
-    return [*checks, *optional, *_confinement()]
+    return [*checks, *optional, _lean(), *_confinement()]
 
 
 def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
@@ -108,6 +108,18 @@ def _device() -> Check:
     unused_gpu = Path("/dev/nvidiactl").exists()
     remedy = "there is a GPU, but this torch cannot use it: install a build of torch with CUDA" if unused_gpu else ""
     return Check("device", "ok", remedy, f"CPU, {torch.get_num_threads()} threads")
+
+
+def _lean() -> Check:
+    """Whether the embedded Lean checks a proof; the first time it compiles its prelude."""
+    from passatn.lean import LeanError, check_file
+    from passatn.lean.embedded import LEAN_VERSION
+
+    try:
+        messages = check_file("theorem t : 1 + 1 = 2 := by rfl\n")
+    except LeanError as error:
+        return Check("Lean (embedded)", "missing", str(error))
+    return Check("Lean (embedded)", "missing" if messages else "ok", messages[0].text if messages else "", LEAN_VERSION)
 
 
 def _confinement() -> list[Check]:

@@ -59,7 +59,7 @@ class VerifierOptions:
     """A verifier and its limits."""
 
     verifier: Annotated[
-        str | None, typer.Option(help='exact, math, code, python:MODULE:FUNCTION or "cmd COMMAND".')
+        str | None, typer.Option(help='exact, math, code, lean, python:MODULE:FUNCTION or "cmd COMMAND".')
     ] = None
     timeout: Annotated[float | None, typer.Option(help="Seconds of wall clock per completion.")] = None
     memory_mb: Annotated[int | None, typer.Option(help="Memory of each worker process.")] = None

@@ -2,9 +2,9 @@
 
 from passatn.verify.verdict import Verifier
 
-NAMES = ("math", "exact", "code", "python:module:function", "python:file.py:function", '"cmd COMMAND"')
+NAMES = ("math", "exact", "code", "lean", "python:module:function", "python:file.py:function", '"cmd COMMAND"')
 DEFAULT_MEMORY_MB = 2048
-DEFAULT_TIMEOUTS = {"math": 5.0, "code": 10.0, "python": 10.0, "cmd": 10.0}
+DEFAULT_TIMEOUTS = {"math": 5.0, "code": 10.0, "lean": 60.0, "python": 10.0, "cmd": 10.0}
 """Seconds of wall clock per completion."""
 
 
@@ -38,6 +38,10 @@ def get_verifier(
         from passatn.verify.code import CodeVerifier
 
         return CodeVerifier(timeout_seconds=seconds, memory_mb=memory, num_workers=workers)
+    if name == "lean":
+        from passatn.verify.lean import LeanVerifier
+
+        return LeanVerifier(timeout_seconds=seconds, memory_mb=memory, num_workers=workers)
     if kind == "python" and ":" in name:
         from passatn.verify.custom import FunctionVerifier
 

@@ -1,0 +1,117 @@
+"""Tactics per second of a proof search: `passatn.lean.pool.LeanPool` against one Lean process per tactic with replay.
+
+Random roll-outs over generated theorems: at each state some tactics are tried and one that worked is followed. The same
+(state, tactic) pairs, drawn from those that the pool met, are then tried by the peer, which elaborates the theorem with
+the tactics so far and the new one in a fresh process, as many processes at a time as the pool has. The two must agree
+on which tactics fail. No pair is counted that the pool's cache answered. Memory is that of the processes, at their end.
+
+    python benchmarks/lean_pool.py [--workers 2] [--theorems 40] [--seconds 20] [--peer-tactics 200] [--seed 0]
+"""
+
+import argparse
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from passatn.lean import Goal, check_file
+from passatn.lean.pool import LeanPool
+from passatn.lean.session import ProofState, Step
+
+STATEMENTS = (
+    "theorem t{} (a b c : Nat) : a + b + (c + {}) = (c + {}) + b + a",
+    "theorem t{} (a b : Nat) (h : a ≤ b) (k : b ≤ {}) : a ≤ {} + 1",
+    "theorem t{} (p q r : Prop) (h : p ∧ (q ∨ r)) (k : {} = {}) : (p ∧ q) ∨ (p ∧ r)",
+    "theorem t{} (a b : Nat) (h : a = b) (k : b = {}) : a * 2 = {} + {}",
+)
+TACTICS = (
+    *("rw [Nat.add_comm]", "rw [Nat.add_assoc]", "rw [h]", "rw [k]", "simp", "simp [h]", "simp_all", "rfl", "decide"),
+    *("intro x", "cases h", "cases a", "induction b", "constructor", "left", "right", "assumption", "exact h", "symm"),
+    *("apply Nat.le_trans h", "exact Nat.le_trans h k", "exact Nat.le_succ _", "have e : a + 0 = a := rfl", "exfalso"),
+    *("obtain ⟨x, y⟩ := h", "rcases y with y | y", "exact ⟨x, y⟩", "subst h", "rw [Nat.mul_comm]", "exact foo"),
+    *("apply Nat.le_succ_of_le", "contradiction", "refine ⟨?_, ?_⟩", "trivial", "exists 0", "unfold Not"),
+)
+MAX_DEPTH = 8
+
+Pair = tuple[ProofState, str]
+
+
+def goals(count: int) -> list[Goal]:
+    return [Goal(STATEMENTS[n % len(STATEMENTS)].replace("{}", str(n))) for n in range(count)]
+
+
+def search(pool: LeanPool, firsts: list[ProofState], seconds: float, seed: int) -> tuple[list[Pair], list[Step], float]:
+    """All theorems at once, step after step, until the time is over; each pair is met once."""
+    generator = random.Random(seed)
+    pairs: list[Pair] = []
+    steps: list[Step] = []
+    seen: set[Pair] = set()
+    states = list(firsts)
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        tried = [
+            (index, tactic)
+            for index, state in enumerate(states)
+            for tactic in generator.sample(TACTICS, 8)
+            if (state, tactic) not in seen
+        ]
+        batch = [(states[index], tactic) for index, tactic in tried]
+        seen.update(batch)
+        results = pool.apply_many(batch)
+        pairs += batch
+        steps += results
+        following = dict(enumerate(firsts))
+        for (index, _), step in zip(tried, results, strict=True):
+            if isinstance(step, ProofState) and not step.is_done and len(step.tactics) < MAX_DEPTH:
+                following[index] = step
+        states = [following[index] for index in range(len(firsts))]
+    return pairs, steps, time.perf_counter() - start
+
+
+def one_process(pair: Pair) -> bool:
+    """The peer: does the tactic work, in a fresh process? Goals may stay open."""
+    state, tactic = pair
+    lines = "".join(f"  {line}\n" for step in (*state.tactics, tactic) for line in step.split("\n"))
+    messages = check_file(f"{state.goal.statement} := by\n{lines}  all_goals sorry\n")
+    return not any(message.is_error for message in messages)
+
+
+def resident_megabytes(pids: list[int]) -> float:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * 4096 / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--theorems", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--peer-tactics", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    rates = {}
+    for workers in sorted({1, args.workers}):
+        with LeanPool(num_workers=workers) as pool:
+            firsts = [pool.start(goal) for goal in goals(args.theorems)]
+            pairs, steps, seconds = search(pool, firsts, args.seconds, args.seed)
+            rates[workers] = len(pairs) / seconds
+            depth = sum(len(state.tactics) for state, _ in pairs) / len(pairs)
+            memory = resident_megabytes(pool.pids)
+            print(f"pool, {workers} process(es): {rates[workers]:.0f} tactics/s, {memory:.0f} MB", end="")
+            print(f" ({len(pairs)} tactics in {seconds:.1f} s, mean depth {depth:.1f}, {pool.num_starts} started)")
+    sample = random.Random(args.seed).sample(range(len(pairs)), min(args.peer_tactics, len(pairs)))
+    one_process(pairs[sample[0]])
+    start = time.perf_counter()
+    with ThreadPoolExecutor(args.workers) as threads:
+        worked = list(threads.map(one_process, [pairs[index] for index in sample]))
+    rate = len(sample) / (time.perf_counter() - start)
+    agreed = sum(works == isinstance(steps[index], ProofState) for works, index in zip(worked, sample, strict=True))
+    print(f"one process per tactic, {args.workers} at a time: {rate:.1f} tactics/s ({len(sample)} tactics)")
+    print(f"they agree on {agreed} of {len(sample)}")
+    print(f"ratio: {rates[args.workers] / rate:.1f}")
+    print(f"{args.workers} processes to one: {rates[args.workers] / rates[1]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
