@@ -455,6 +455,7 @@ def _evaluate_store(
         _evaluate_settings(path, options, verifying, questions, output, name, overwrite=overwrite)
         return
     store, problems, label = SampleStore.open(path), None, None
+    options = replace(options, template=store.manifest.template or options.template)
     asked = options.describe() | questions.describe() | {"samples": path, "num_stored": store.num_samples}
     if verifying.verifier is not None:
         if options.data is None:
@@ -495,6 +496,7 @@ def _evaluate_settings(
     if verifying.verifier is not None:
         raise ConfigError("--validation-samples takes stores that are judged already, by passatn sample --verifier")
     stores = stores_of(path)
+    options = replace(options, template=next(iter(stores.values())).manifest.template or options.template)
     asked = options.describe() | questions.describe() | {"samples": path}
     asked["num_stored"] = sum(store.num_samples for store in stores.values())
     if evaluation.stored_results(output, asked, questions.ns, overwrite=overwrite):

@@ -38,7 +38,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    store = SampleStore.create(tmp_path / "store", Manifest(model="a model"))
+    store = SampleStore.create(tmp_path / "store", Manifest(model="a model", template="code"))
     completions = [
         Completion(problem_id, index, (), text, float(log_prob), len(text) + 1, bool(ended))
         for problem_id, samples in SAMPLES.items()
@@ -128,6 +128,7 @@ def test_verdicts_that_are_there_need_neither_verifier_nor_problems(passatn, sto
         "half": 3, "five": 2, "hard": 0,
     }  # fmt: skip
     assert results.run["verifier"] == "mine@1"
+    assert results.run["template"] == "code"
     opened.set_verdicts(judged, verifier="yours", version="1")
     several = passatn("evaluate", "--samples", store, "--output", tmp_path / "other")
     assert "has verdicts of mine@1, yours@1: say which with --verifier" in several.error
