@@ -38,6 +38,8 @@ class RunConfig:
         max_prompt_tokens, max_answer_tokens: keep only problems no longer than this (end-of-sequence not counted).
         skip_bad_rows: leave out, and count, rows that cannot be read or encoded.
         eval_ns: the N of pass@N; `stop_at_n` ends training when pass@N at that N fails to improve `patience` times.
+        verifier: judges the roll-outs of `confidence: rollouts` (math, code, exact, python:…; default: math). `exact`
+            compares the answer that a completion states in the template's form.
         lora: arguments of peft.LoraConfig, to train an adapter instead of all weights.
         dtype: of the weights; "auto" is float32, or with `lora` as stored.
         num_threads: CPU threads of this process (None: torch's default).
@@ -60,6 +62,7 @@ class RunConfig:
     eval_ns: tuple[int, ...] = (1, 4, 16, 64, 256, 1024, 4096)
     stop_at_n: int | None = None
     patience: int = 1
+    verifier: str | None = None
     lora: dict[str, Any] | None = None
     dtype: str = "auto"
     trust_remote_code: bool = False
@@ -94,6 +97,8 @@ class RunConfig:
                 raise ConfigError(f"{key} is not set: give it in the recipe or as --{key}")
         config = cls(**values, training=training)
         config._check_stopping()
+        if config.verifier is not None and training.get("confidence") != "rollouts":
+            raise ConfigError("verifier judges roll-outs: it goes with confidence: rollouts")
         return config
 
     def _check_stopping(self) -> None:

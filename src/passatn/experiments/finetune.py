@@ -3,6 +3,7 @@
 passatn train --config recipe.yaml --output runs/dco-256 --n_passes 256
 """
 
+import json
 import math
 import shlex
 import shutil
@@ -23,8 +24,12 @@ from passatn.experiments.problems import EncodedProblems, encode, overlap_notice
 from passatn.experiments.quiet import silence_trainer
 from passatn.experiments.run_directory import MetricsFile, RunDirectory
 from passatn.sample.models import load_model
-from passatn.tasks import EncodedExample
+from passatn.tasks import EncodedExample, get_template
 from passatn.train import CoverageConfig, CoverageTrainer
+from passatn.verify.registry import get_verifier
+from passatn.verify.reward import PROBLEM_COLUMN
+from passatn.verify.stated import StatedAnswer
+from passatn.verify.verdict import Verifier
 
 Say = Callable[[str], None]
 
@@ -40,10 +45,12 @@ def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
     weight_bytes = sum(parameter.numel() * parameter.itemsize for parameter in parts.model.parameters())
     trained = _count_trained(parts.model, config)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(steps_per_epoch * args.num_train_epochs)
+    rollouts = {"roll-outs per step, at least": batch * args.num_rollouts} if args.draws_rollouts else {}
     return {
         "training problems": len(train),
         "held-out problems": 0 if parts.held_out is None else len(parts.held_out),
         "optimizer steps": steps,
+        **rollouts,
         "parameters": parameters,
         "trained parameters": trained,
         "tokens per epoch": tokens,
@@ -178,6 +185,8 @@ def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
     for name, problems in (("train", train), ("held-out", held_out)):
         for notice in problems.notices if problems is not None else []:
             say(f"{name} data: {notice}")
+    if args.draws_rollouts and (missing := _reasoning_notice(train, config)):
+        say(f"train data: {missing}")
     if held_out is not None and (overlap := overlap_notice(train.problems, held_out.problems)):
         say(f"warning: {overlap}")
     return _Parts(args, model, tokenizer, train, held_out)
@@ -207,14 +216,15 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
         trainer = CoverageTrainer(
             parts.model,
             args=parts.args,
-            train_dataset=_dataset(parts.train),
+            train_dataset=_dataset(parts.train, with_problems=parts.args.draws_rollouts),
             processing_class=parts.tokenizer,
             peft_config=_lora(config),
+            verifier=_verifier(config),
         )
     except (RuntimeError, ImportError) as error:
         raise ConfigError(f"training settings: {error}") from error
     kept: Any = trainer.train_dataset
-    if parts.args.confidence == "completion" and len(kept) < len(parts.train):
+    if parts.args.confidence != "proof" and len(kept) < len(parts.train):
         say(f"train data: {len(parts.train) - len(kept)} examples exceed max_length and were left out")
     silence_trainer(trainer)
     trainer.add_callback(MetricsFile(run.metrics))
@@ -223,7 +233,21 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
     return trainer
 
 
-def _dataset(problems: EncodedProblems) -> Dataset:
+def _reasoning_notice(problems: EncodedProblems, config: RunConfig) -> str | None:
+    """One line if what is trained on has no reasoning, which roll-outs are there to sum over."""
+    without = sum(not problem.reasoning for problem in problems.problems)
+    if "{reasoning}" not in get_template(config.template).completion:
+        return f"the template {config.template} has no place for reasoning: the model is trained to answer directly"
+    return f"{without} of {len(problems)} problems have no reasoning" if without else None
+
+
+def _verifier(config: RunConfig) -> str | Verifier:
+    """What judges roll-outs: a name, which the trainer opens and closes, but for `exact`, which needs the template."""
+    name = config.verifier or "math"
+    return StatedAnswer(get_verifier(name), get_template(config.template)) if name == "exact" else name
+
+
+def _dataset(problems: EncodedProblems, *, with_problems: bool = False) -> Dataset:
     examples: list[EncodedExample] = [answers[0] for answers in problems.answers]
     columns: dict[str, Any] = {
         "input_ids": [[*example.prompt_ids, *example.completion_ids] for example in examples],
@@ -232,6 +256,8 @@ def _dataset(problems: EncodedProblems) -> Dataset:
     groups = [problem.metadata.get("group_id") for problem in problems.problems]
     if any(group is not None for group in groups):
         columns["group_id"] = groups
+    if with_problems:
+        columns[PROBLEM_COLUMN] = [json.dumps(p.to_record(), ensure_ascii=False) for p in problems.problems]
     return Dataset.from_dict(columns)
 
 

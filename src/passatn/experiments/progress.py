@@ -40,7 +40,7 @@ class TrainingBar(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         for name, value in (logs or {}).items():
-            if name == "loss":
+            if name in ("loss", "surrogate_loss"):
                 self._notes["loss"] = f"loss {value:.3f}"
             elif name.startswith("eval_pass@"):
                 self._notes["pass@N"] = f"{name.removeprefix('eval_')} {100 * value:.1f} %"

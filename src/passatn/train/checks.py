@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from transformers import ProcessorMixin
 
 from passatn.train.config import CoverageConfig
+from passatn.verify.reward import PROBLEM_COLUMN
 
 
 def check_combination(
@@ -40,7 +41,9 @@ def check_combination(
             and args.dataset_kwargs.get("skip_prepare_dataset")
         ),
     }
-    if args.replaces_examples:
+    if args.draws_rollouts:
+        reasons |= _rollout_reasons(args, train_dataset)
+    elif args.replaces_examples:
         reasons |= {
             "streaming data (IterableDataset) with min_confidence_weight > 0": isinstance(
                 train_dataset, IterableDataset
@@ -59,6 +62,36 @@ def check_combination(
         if applies:
             remedy = "" if "min_confidence_weight" not in reason else "; set min_confidence_weight=0 to weight only"
             raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with {reason}{remedy}")
+    if args.draws_rollouts:
+        _check_columns(columns)
+
+
+def _rollout_reasons(args: CoverageConfig, train_dataset: Any) -> dict[str, bool]:
+    """Roll-outs need the examples one by one, in an order of ours."""
+    return {
+        "confidence='rollouts' on data other than a datasets.Dataset": not isinstance(train_dataset, Dataset),
+        "confidence='rollouts' with packing": bool(args.packing),
+        "confidence='rollouts' with padding_free": bool(args.padding_free),
+        "confidence='rollouts' with assistant_only_loss": bool(args.assistant_only_loss),
+        "confidence='rollouts' with auto_find_batch_size": bool(args.auto_find_batch_size),
+        f"confidence='rollouts' with train_sampling_strategy={args.train_sampling_strategy!r}": (
+            args.train_sampling_strategy not in ("random", "sequential")
+        ),
+    }
+
+
+def _check_columns(columns: list[str]) -> None:
+    """ValueError if the data does not say what to sample from, or what to verify against."""
+    if PROBLEM_COLUMN not in columns:
+        raise ValueError(
+            f"confidence='rollouts' needs a column {PROBLEM_COLUMN!r} to verify against; the data has {columns}: make "
+            "it with passatn.train.reasoning_dataset"
+        )
+    if not ({"prompt", "completion"} <= {*columns} or {"input_ids", "labels"} <= {*columns}):
+        raise ValueError(
+            f"confidence='rollouts' needs prompts and completions; the data has {columns}: make it with "
+            "passatn.train.reasoning_dataset"
+        )
 
 
 def check_parallelism(args: CoverageConfig, parallelism: Any) -> None:
@@ -71,3 +104,20 @@ def check_parallelism(args: CoverageConfig, parallelism: Any) -> None:
         return
     if parallelism.sp_enabled or parallelism.cp_enabled or parallelism.tp_enabled:
         raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with sequence, context or tensor parallelism")
+
+
+def check_whole_weights(args: CoverageConfig, is_fsdp: bool) -> None:
+    """Raise ValueError if no process has all weights, which drawing roll-outs and sending weights to an engine take.
+
+    Args:
+        is_fsdp: whether the trainer's accelerator shards by FSDP, which `args` need not know.
+    """
+    for name, applies in {
+        "FSDP": is_fsdp,
+        "DeepSpeed ZeRO-3": getattr(args.deepspeed_plugin, "zero_stage", 0) == 3,
+    }.items():
+        if applies:
+            raise ValueError(
+                f"confidence={args.confidence!r} cannot be combined with {name}, under which no process holds the "
+                "whole weights: use DDP, or ZeRO-1 or 2"
+            )

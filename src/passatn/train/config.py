@@ -8,25 +8,30 @@ from dataclasses import dataclass, field
 
 from trl import SFTConfig
 
-CONFIDENCES = ("completion", "proof")
+from passatn.train.rollout_config import RolloutConfig
+
+CONFIDENCES = ("completion", "proof", "rollouts")
 LOSS_NORMALIZATIONS = ("sequence", "token")
 
 
 @dataclass
-class CoverageConfig(SFTConfig):
+class CoverageConfig(RolloutConfig, SFTConfig):
     """SFTConfig with the objective −log(1 − (1 − p)^N) and the replacement of examples that are already learnt.
 
     Args:
         n_passes: N ≥ 1, the number of samples that will be drawn per problem at test time. 1 is cross-entropy.
         min_confidence_weight: ε in [0, 1). Examples with F(N, p) < ε are replaced until the batch is full of
-            active ones (appendix B; the paper's value is 0.3). 0 weights every example and replaces none.
+            active ones (appendix B). None is the paper's value: 0.3, and 0.01 with confidence="rollouts". 0 weights
+            every example and replaces none.
         min_active_fraction: training ends, and says so, once fewer than this fraction of the last pass over the
             data had F ≥ ε.
         max_data_passes: end once this many passes over the data have been weighed; with replacement that can be
             before the last scheduled step. None: run all scheduled steps.
         confidence: whose probability p is. "completion": of one completion. "proof": of all rows with the same
             `group_id` together (whole-proof DCO, section 5.3); a group then counts as one example everywhere,
-            in `per_device_train_batch_size` too.
+            in `per_device_train_batch_size` too. "rollouts": of any correct answer, whatever the reasoning before it,
+            estimated by roll-outs of the current weights (DCOa, section 5.4; see `RolloutConfig` for its fields). F is
+            then a constant weight on the cross-entropy of the given reasoning and answer.
         loss_normalization: "sequence" divides Σ −log C^N by the number of examples in the global batch;
             "token" by their number of completion tokens, so that the gradient is F times TRL's mean token loss.
         skip_bad_examples: leave out (and count) examples longer than `max_length` and those whose tokens merge
@@ -37,8 +42,10 @@ class CoverageConfig(SFTConfig):
     """
 
     n_passes: float = field(default=1.0, metadata={"help": "N: samples per problem at test time (1 = cross-entropy)."})
+    # None stands for the paper's value until __post_init__ has filled it in.
     min_confidence_weight: float = field(
-        default=0.3, metadata={"help": "Replace examples with F(N, p) below this (0 = weights without replacement)."}
+        default=None,  # type: ignore[assignment]
+        metadata={"help": "Replace examples with F(N, p) below this (0 = weights without replacement)."},
     )
     min_active_fraction: float = field(
         default=0.1, metadata={"help": "End training when fewer of the last pass's examples than this have F >= ε."}
@@ -48,7 +55,7 @@ class CoverageConfig(SFTConfig):
     )
     confidence: str = field(
         default="completion",
-        metadata={"help": "Probability of what: one completion, or a whole group.", "choices": list(CONFIDENCES)},
+        metadata={"help": "Probability of one completion, of a group, or by roll-outs.", "choices": list(CONFIDENCES)},
     )
     loss_normalization: str = field(
         default="sequence",
@@ -62,6 +69,10 @@ class CoverageConfig(SFTConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.min_confidence_weight is None:
+            self.min_confidence_weight = 0.01 if self.confidence == "rollouts" else 0.3
+        if self.sequential_stops is None:
+            self.sequential_stops = "both" if self.rollout_weight == "hard" else "discard"
         if not (math.isfinite(self.n_passes) and self.n_passes >= 1):
             raise ValueError(f"n_passes must be a finite number >= 1, got {self.n_passes}")
         if not 0 <= self.min_confidence_weight < 1:
@@ -74,6 +85,7 @@ class CoverageConfig(SFTConfig):
             raise ValueError(
                 f"loss_normalization must be one of {LOSS_NORMALIZATIONS}, got {self.loss_normalization!r}"
             )
+        self.check_rollouts(self.n_passes, self.min_confidence_weight)
         if self.max_data_passes is not None:
             if not self.max_data_passes > 0:
                 raise ValueError(f"max_data_passes must be positive, got {self.max_data_passes}")
@@ -86,9 +98,27 @@ class CoverageConfig(SFTConfig):
     @property
     def replaces_examples(self) -> bool:
         """Whether learnt examples are replaced. F(1, p) = 1, so nothing is ever replaced at N = 1."""
-        return self.n_passes != 1 and self.min_confidence_weight > 0
+        discards = self.min_confidence_weight > 0 or (self.draws_rollouts and self.rollout_weight == "hard")
+        return self.n_passes != 1 and discards
+
+    @property
+    def draws_rollouts(self) -> bool:
+        """Whether success rates are estimated by roll-outs. At N = 1 every weight is 1, and none is drawn."""
+        return self.confidence == "rollouts" and self.n_passes != 1
 
     @property
     def is_plain_sft(self) -> bool:
         """Whether TRL's own loss is taken unchanged: N = 1 normalised by tokens."""
         return self.n_passes == 1 and self.loss_normalization == "token"
+
+    @property
+    def draws_candidates(self) -> bool:
+        """Whether batches come from the candidate stream rather than from TRL's data loader."""
+        return self.replaces_examples or self.draws_rollouts
+
+    @property
+    def activity(self) -> str:
+        """What makes an example part of a batch, in words."""
+        if self.draws_rollouts and self.rollout_weight == "hard":
+            return f"a success rate below {self.hard_max_success:g}"
+        return f"F(N, p) >= {self.min_confidence_weight:g} at N = {self.n_passes:g}"

@@ -15,22 +15,32 @@ from torch import Tensor, nn
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from trl import SFTTrainer
 
+from passatn.sample.engine import Engine
 from passatn.train.checkpoint import AtomicCheckpointMixin, checkpoint_to_resume, read_coverage_state
-from passatn.train.checks import check_combination, check_parallelism
+from passatn.train.checks import check_combination, check_parallelism, check_whole_weights
 from passatn.train.config import CoverageConfig
 from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows, is_grouped
 from passatn.train.likelihood import confidence_weights, coverage_losses, example_log_probs
 from passatn.train.metrics import step_metrics
 from passatn.train.prepare import check_examples, logger
 from passatn.train.replacement import ReplacementStep
+from passatn.train.rollout_config import ROLLOUT_OBJECTIVE
+from passatn.train.rollout_training import WEIGHT_COLUMN, RolloutMixin
 from passatn.train.stream import CandidateStream
+from passatn.verify.verdict import Verifier
 
 
-class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
+class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
     """Drop-in for `trl.SFTTrainer` that optimises pass@N instead of pass@1.
 
     Takes the arguments of `SFTTrainer`, with a `CoverageConfig` as `args`. `n_passes=1` with
     `loss_normalization="token"` is SFTTrainer itself, to the bit.
+
+    Args:
+        verifier: judges the roll-outs of confidence="rollouts"; a verifier, or the name of one (see
+            `passatn.verify.registry`), whose processes then run while training does.
+        rollout_engine: draws them (`passatn.sample.engine`); it gets the present weights before it is asked, and a
+            parity check. None: transformers on the trained model itself. With several processes, each gives its own.
 
     Attributes:
         ended_early: why training ended before its last scheduled step; None if it did not.
@@ -55,6 +65,9 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         eval_dataset: Any = None,
         processing_class: Any = None,
         compute_loss_func: Callable[..., Any] | None = None,
+        *,
+        verifier: str | Verifier = "math",
+        rollout_engine: Engine | None = None,
         **kwargs: Any,
     ) -> None:
         args = CoverageConfig("coverage-sft") if args is None else args
@@ -85,8 +98,11 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         if not args.is_plain_sft:
             # compute_loss divides by the whole step's examples or tokens, so Trainer must not divide again.
             self.loss_is_scaled_for_ga = True
-        if args.replaces_examples:
+        if args.draws_candidates:
             self._candidates = self._remove_unused_columns(self.train_dataset, description="training")
+        if args.draws_rollouts:
+            check_whole_weights(args, self.is_fsdp_enabled)
+            self._init_rollouts(rollout_engine, verifier)
 
     # ---- data ----
 
@@ -139,6 +155,10 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
         elif self._end_if_learnt(self._stream):  # only where a run that had ended is resumed
             return [], None
+        elif self.args.draws_rollouts:
+            self._replacement = self._draw_rollout_batch(self._stream, num_batches)
+            self._start_step(num_batches, max(self._rollout_batch_size, 1))
+            return self._collate_rollout_batch(num_batches, self._candidates), None
         else:
             world_size, size = self.accelerator.num_processes, self.args.train_batch_size
             self._replacement = ReplacementStep(self._stream, num_batches * size * world_size, world_size, size)
@@ -168,7 +188,7 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Σ −log C^N over the micro-batch's (accepted) examples, divided by the step's examples or tokens (eq. 3)."""
-        group_sizes = inputs.pop("group_sizes", None)
+        group_sizes, weights = inputs.pop("group_sizes", None), inputs.pop(WEIGHT_COLUMN, None)
         if self.args.is_plain_sft:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs: dict[str, Any] = {}
@@ -185,12 +205,18 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         grouping = {} if group_sizes is None else {"group_sizes": group_sizes}
         log_p, num_tokens = example_log_probs(fused.log_probs, fused.label_mask, {**inputs, **grouping})
         if self.model.training:
-            loss = self._training_loss(log_p, num_tokens)
+            if weights is None:
+                loss = self._training_loss(log_p, num_tokens)
+            else:
+                loss = self._surrogate_loss(log_p, weights, self._divisor)
+                self._skip_empty_step()
             if self.aux_loss_enabled and self._micro_batches_left > 0:
                 loss = loss + self.router_aux_loss_coef * fused.aux_loss / self.current_gradient_accumulation_steps
         else:
             divisor = len(log_p) if self.args.loss_normalization == "sequence" else num_tokens.sum().clamp(min=1)
-            loss = coverage_losses(log_p, self.args.n_passes).sum() / divisor
+            # Roll-outs belong to training: what is evaluated with them is the cross-entropy of the given reasoning.
+            n_passes = 1.0 if self.args.draws_rollouts else self.args.n_passes
+            loss = coverage_losses(log_p, n_passes).sum() / divisor
         loss = loss.to(torch.float32)
         return (loss, result[1]) if return_outputs else loss
 
@@ -207,15 +233,20 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             mine = slice(self.accelerator.process_index * len(log_p), None)
             # where, not multiplication: an example that is not part of the batch may have an infinite loss.
             losses = torch.where(keep[mine][: len(log_p)], losses, 0.0)
-            if self._micro_batches_left <= 1:
-                # The optimizer (DeepSpeed's within the backward pass) steps only once there is a batch to step on: by
-                # zero gradients, momentum and weight decay would still move the weights.
-                is_last = self._replacement.is_complete and self._replacement.num_accepted > 0
-                self.accelerator.gradient_state._set_sync_gradients(is_last)
+            self._skip_empty_step()
             num_decided = len(accepted)
         self._weighed.append(torch.stack([everyone[:num_decided, 0], weight[:num_decided]]))
         # DDP averages gradients over processes; the divisor already counts all of them.
         return losses.sum() * (self.accelerator.num_processes / self._divisor)
+
+    def _skip_empty_step(self) -> None:
+        """Let the optimizer (DeepSpeed's within the backward pass) step only once there is a batch to step on.
+
+        By zero gradients, momentum and weight decay would still move the weights.
+        """
+        if self._replacement is not None and self._micro_batches_left <= 1:
+            is_last = self._replacement.is_complete and self._replacement.num_accepted > 0
+            self.accelerator.gradient_state._set_sync_gradients(is_last)
 
     def _gather(self, values: Tensor) -> Tensor:
         """Rows of all processes in rank order; processes may differ in number of rows."""
@@ -233,7 +264,10 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             return loss
         self._micro_batches_left -= 1
         if self._micro_batches_left == 0:
-            if self._replacement is not None:
+            if self.args.draws_rollouts:
+                assert self._stream is not None
+                self._end_if_learnt(self._stream)
+            elif self._replacement is not None:
                 loss = self._fill_batch(model, loss, num_items_in_batch)
             self._log_step()
         else:
@@ -267,11 +301,10 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         nothing_left = self._replacement is not None and self._replacement.num_accepted == 0
         if nothing_left or (fraction is not None and (fraction == 0 or fraction < args.min_active_fraction)):
             reason = (
-                f"only {100 * (fraction or 0):.1f} % of the training examples still have F(N, p) >= "
-                f"{args.min_confidence_weight:g} at N = {args.n_passes:g} (min_active_fraction="
-                f"{args.min_active_fraction:g}): the others would be found in about N samples already, and training on "
-                "the few that are left would overfit them. A new run from these weights with a smaller n_passes or "
-                "min_confidence_weight, or with more data, goes on"
+                f"only {100 * (fraction or 0):.1f} % of the training examples still have {args.activity} "
+                f"(min_active_fraction={args.min_active_fraction:g}): the others would be found in about N samples "
+                "already, and training on the few that are left would overfit them. A new run from these weights with "
+                "a smaller n_passes or min_confidence_weight, or with more data, goes on"
             )
         elif stream.num_left < self._full_batch_size:
             reason = f"max_data_passes={args.max_data_passes:g} passes over the data are used up"
@@ -292,11 +325,15 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
 
     def _log_step(self) -> None:
-        log_p, weight = torch.cat(self._weighed, dim=1)
-        self._examples_seen += len(log_p)
         metrics = self._metrics["train"]
-        for name, value in step_metrics(log_p, weight, self.args.n_passes, self.args.min_confidence_weight).items():
-            metrics[name].append(value)
+        if self.args.draws_rollouts:
+            self._examples_seen += self._log_rollouts()
+        else:
+            log_p, weight = torch.cat(self._weighed, dim=1)
+            self._examples_seen += len(log_p)
+            values = step_metrics(log_p, weight, self.args.n_passes, self.args.min_confidence_weight)
+            for name, value in values.items():
+                metrics[name].append(value)
         metrics["examples_seen"] = [self._examples_seen]
         if self._stream is not None:
             metrics["examples_replaced"] = [self._stream.num_replaced]
@@ -327,7 +364,7 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
         """
         args = self.args
         self.ended_early, self._examples_seen, self._replacement = None, 0, None
-        if args.replaces_examples:
+        if args.draws_candidates:
             self._stream = CandidateStream(
                 len(self._candidates),
                 args.seed if args.data_seed is None else args.data_seed,
@@ -337,9 +374,10 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             if self._stream.num_left < self._full_batch_size:
                 raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
         resume_from_checkpoint = checkpoint_to_resume(args.output_dir, resume_from_checkpoint)
-        if resume_from_checkpoint and not args.is_plain_sft:
-            self._load_coverage_state(resume_from_checkpoint)
-        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+        with self._open_rollouts():
+            if resume_from_checkpoint and not args.is_plain_sft:
+                self._load_coverage_state(resume_from_checkpoint)
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def coverage_state(self) -> dict[str, Any]:
         """Counters and the candidate stream (order, position, activity in the last pass), as JSON values."""
@@ -347,10 +385,12 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
             **self._objective(),
             "examples_seen": self._examples_seen,
             "stream": None if self._stream is None else self._stream.state_dict(),
+            **({} if self._rollouts is None else {"estimates": self._rollouts.state_dict()}),
         }
 
     def _objective(self) -> dict[str, Any]:
-        names = ("n_passes", "min_confidence_weight", "loss_normalization", "confidence")
+        names = ["n_passes", "min_confidence_weight", "loss_normalization", "confidence"]
+        names += ROLLOUT_OBJECTIVE if self.args.draws_rollouts else []
         return {name: getattr(self.args, name) for name in names}
 
     def _load_coverage_state(self, checkpoint: str) -> None:
@@ -361,14 +401,16 @@ class CoverageTrainer(AtomicCheckpointMixin, SFTTrainer):
                 "model of a new run)"
             )
         for name, value in self._objective().items():
-            if state[name] != value:
+            if (before := state.get(name)) != value:
                 raise ValueError(
-                    f"{checkpoint} was written with {name}={state[name]}, this run has {name}={value}: it cannot be "
+                    f"{checkpoint} was written with {name}={before}, this run has {name}={value}: it cannot be "
                     "resumed here (its weights can be the model of a new run)"
                 )
         self._examples_seen = state["examples_seen"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])
+        if self._rollouts is not None:
+            self._rollouts.load_state_dict(state["estimates"])
 
 
 def _count_examples(batch: dict[str, Any]) -> int:
