@@ -135,6 +135,24 @@ def test_weights_come_from_a_checkpoint_too(restored, tmp_path):
         restored.update_weights(tmp_path / "nothing")
 
 
+def test_between_calls_an_engine_that_sleeps_is_asleep(engine, monkeypatch):
+    """The calls in their order; that sleep gives memory back is vLLM's own affair, on GPUs only."""
+    calls, generate = [], engine._llm.generate
+    monkeypatch.setattr(engine, "_sleeps", True)
+    monkeypatch.setattr(engine._llm, "sleep", lambda level: calls.append(f"sleep {level}"))
+    monkeypatch.setattr(engine._llm, "wake_up", lambda: calls.append("wake"))
+    monkeypatch.setattr(engine._llm, "generate", lambda *a, **k: (calls.append("generate"), generate(*a, **k))[1])
+    engine.sample(REQUESTS, SamplingParams(n=2, max_new_tokens=4, seed=0))
+    engine.score([EncodedExample((3, 4), (5, 6, 1))])
+    assert calls == ["wake", "generate", "sleep 1"] * 2
+    calls.clear()
+    engine.update_weights(make_model().state_dict())
+    assert calls == ["wake", "sleep 1"]
+    with pytest.raises(ValueError, match=r"no \.safetensors file"):
+        engine.update_weights("/nowhere")
+    assert calls == ["wake", "sleep 1"] * 2
+
+
 def test_scoring_at_another_temperature_is_refused(engine):
     with pytest.raises(ValueError, match="temperature 1 only"):
         engine.score([EncodedExample((3,), (1,))], temperatures=(2.0,))

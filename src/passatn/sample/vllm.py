@@ -12,6 +12,7 @@ may still change floating-point sums, so equal seeds give the same distribution,
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class VLLMEngine(Greedy):
         tokenizer: whose end-of-sequence token stops a completion (None: the model's own).
         lora_path: an adapter that is applied to all requests; it is sampled from, but not scored.
         extra_stop_ids: further token ids that end a completion.
+        sleep: give the GPU's memory back between calls (vLLM's sleep mode, level 1: weights wait in the host's memory),
+            for a trainer on the same GPU.
         options: passed to `vllm.LLM`: tensor_parallel_size, pipeline_parallel_size, dtype, max_model_len,
             gpu_memory_utilization, … Data parallel are several engines behind Ray (`passatn.sample.ray`): vLLM refuses
             data_parallel_size in one process.
@@ -50,6 +53,7 @@ class VLLMEngine(Greedy):
         *,
         lora_path: str | Path | None = None,
         extra_stop_ids: Sequence[int] = (),
+        sleep: bool = False,
         **options: Any,
     ) -> None:
         _prepare_cpu()
@@ -62,6 +66,8 @@ class VLLMEngine(Greedy):
         defaults: dict[str, Any] = {"enable_prefix_caching": True, "logprobs_mode": "raw_logprobs", "seed": 0}
         if lora_path is not None:
             defaults |= {"enable_lora": True}
+        if sleep:
+            defaults |= {"enable_sleep_mode": True}
         self._vllm = vllm
         self._llm = vllm.LLM(model=str(model), **(defaults | options))
         self._tokenizer = tokenizer or self._llm.get_tokenizer()
@@ -71,6 +77,21 @@ class VLLMEngine(Greedy):
             from vllm.lora.request import LoRARequest
 
             self._lora = LoRARequest("adapter", 1, str(lora_path))
+        self._sleeps = sleep
+        if sleep:
+            self._llm.sleep(level=1)
+
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Within it the engine has its memory."""
+        if not self._sleeps:
+            yield
+            return
+        self._llm.wake_up()
+        try:
+            yield
+        finally:
+            self._llm.sleep(level=1)
 
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
@@ -78,12 +99,13 @@ class VLLMEngine(Greedy):
         """`params.n` completions of each prompt, ordered as the requests are and then by index."""
         check_requests(requests)
         parts = [(request, *part) for request in requests for part in _parts(params)]
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": list(request.prompt_ids)} for request, _, _ in parts],
-            [self._sampling(params, request.problem_id, start, count) for request, start, count in parts],
-            use_tqdm=progress,
-            lora_request=self._lora,
-        )
+        with self._awake():
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": list(request.prompt_ids)} for request, _, _ in parts],
+                [self._sampling(params, request.problem_id, start, count) for request, start, count in parts],
+                use_tqdm=progress,
+                lora_request=self._lora,
+            )
         return [
             self._completion(request.problem_id, start + offset, output, params.stop)
             for (request, start, _), result in zip(parts, outputs, strict=True)
@@ -102,12 +124,13 @@ class VLLMEngine(Greedy):
             raise ValueError("the vLLM engine does not score with an adapter: merge it into the model, or use HFEngine")
         if tuple(temperatures) != (1.0,):
             raise ValueError(f"the vLLM engine scores at temperature 1 only, got {tuple(temperatures)}")
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": [*example.prompt_ids, *example.completion_ids]} for example in examples],
-            self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False),
-            use_tqdm=progress,
-            lora_request=self._lora,
-        )
+        with self._awake():
+            outputs = self._llm.generate(
+                [{"prompt_token_ids": [*example.prompt_ids, *example.completion_ids]} for example in examples],
+                self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False),
+                use_tqdm=progress,
+                lora_request=self._lora,
+            )
         scores = []
         for example, output in zip(examples, outputs, strict=True):
             start = len(example.prompt_ids)
@@ -118,8 +141,9 @@ class VLLMEngine(Greedy):
 
     def update_weights(self, weights: Weights | str | Path) -> None:
         """Replace the model's weights in place; follow it with `passatn.sample.parity.check_parity`."""
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": named_tensors(weights)})
-        self._llm.reset_prefix_cache()
+        with self._awake():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": named_tensors(weights)})
+            self._llm.reset_prefix_cache()
 
     def close(self) -> None:
         """Shut the engine down and free its memory."""

@@ -103,4 +103,3 @@ def _chain(first: str, second: str, a: int, b: int, c: int) -> Problem:
 
 def _apply(name: str, x: int, y: int) -> int:
     return int(OPERATIONS[name](np.array(x), np.array(y)))
-
