@@ -1,5 +1,6 @@
 """The command line: each command is one call into a part. `passatn --help` lists them."""
 
+import hashlib
 import json
 import os
 import sys
@@ -154,8 +155,18 @@ def evaluate(
     budgets = parse_ns(ns, "--ns")
     run_name = name or output.resolve().name
     if samples is not None:
-        if num_samples or options.model is not None:
-            raise ConfigError("--samples evaluates a store: leave out --model and --num-samples")
+        unused = {
+            "--model": options.model,
+            "--num-samples": num_samples,
+            "--limit": options.limit,
+            "--max-prompt-tokens": options.max_prompt_tokens,
+            "--max-answer-tokens": options.max_answer_tokens,
+            "--max-new-tokens": max_new_tokens,
+            "--validation": validation,
+        }
+        if given := [key for key, value in unused.items() if value]:
+            hint = " (for stores: --validation-samples)" if "--validation" in given else ""
+            raise ConfigError(f"--samples evaluates a store as it is: leave out {', '.join(given)}{hint}")
         from passatn.experiments.store_evaluation import StoreQuestions
 
         more = () if extrapolate is None else parse_ns(extrapolate, "--extrapolate")
@@ -234,6 +245,7 @@ def sample(
     from passatn.experiments.config import parse_ns, parse_numbers, unescape
     from passatn.experiments.decoding import folder_of, grid, label_of
     from passatn.sample import SamplingParams
+    from passatn.sample.store import SampleStore
 
     budgets = parse_ns(ns, "--ns")
     settings = grid(parse_numbers(temperature, "--temperature"), parse_numbers(top_p, "--top-p"))
@@ -245,14 +257,19 @@ def sample(
     spec = sampling.engine_spec(
         engines, options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
     )
+    if verifying.verifier is not None:
+        # A wrong name, or limits that cannot be, are better known now than after the sampling.
+        sampling.open_verifier(verifying, options.template).close()
     problems = _prompts(options, engines)
     paths = [output if len(settings) == 1 else f"{output.rstrip('/')}/{folder_of(setting)}" for setting in settings]
-    stores = [
-        sampling.open_store(problems, params, path, spec=spec, template=options.template)
+    manifests = [
+        sampling.manifest_of(problems, params, path, spec=spec, template=options.template)
         for params, path in zip(asked, paths, strict=True)
     ]
     engine = sampling.open_engine(engines, spec)
     try:
+        # Only now: an engine that cannot start leaves no store behind.
+        stores = [SampleStore.open_or_create(path, what) for path, what in zip(paths, manifests, strict=True)]
         for params, store, path in zip(asked, stores, paths, strict=True):
             drawn = sampling.fill(engine, problems, params, store)
             say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {path}")
@@ -324,7 +341,9 @@ def compare(
     from passatn.evaluate import Results, compare_results
 
     a, b = (Results.load(_results_file(path)) for path in (first, second))
-    shared = [n for n in a.pass_at_n[0].ns if n in b.pass_at_n[0].ns] if a.pass_at_n and b.pass_at_n else []
+    exact = a.column("log_p") is not None and b.column("log_p") is not None
+    curves = [next((c for c in run.pass_at_n if exact == (c.source != "samples")), None) for run in (a, b)]
+    shared = [n for n in curves[0].ns if n in curves[1].ns] if curves[0] and curves[1] else []
     if not shared:
         raise ValueError(f"{a.name} and {b.name} have no N in common: evaluate both with the same --ns")
     difference = compare_results(a, b, shared)
@@ -448,32 +467,39 @@ def _evaluate_store(
     from passatn.experiments import evaluation, sampling
     from passatn.experiments.config import ConfigError
     from passatn.experiments.problems import read_problems
-    from passatn.experiments.store_evaluation import evaluate_store, write_answers
+    from passatn.experiments.store_evaluation import evaluate_store, has_both, write_answers
     from passatn.sample.store import SampleStore
+    from passatn.sample.store.golds import digest_of
 
     if questions.validation is not None:
         _evaluate_settings(path, options, verifying, questions, output, name, overwrite=overwrite)
         return
     store, problems, label = SampleStore.open(path), None, None
     options = replace(options, template=store.manifest.template or options.template)
-    asked = options.describe() | questions.describe() | {"samples": path, "num_stored": store.num_samples}
+    asked = options.describe() | questions.describe() | {"samples": path, "store_hash": store.content_hash()}
+    if options.data is not None:
+        stored = set(store.contents().problem_ids)
+        rows = list(read_problems(options.data, _reading(options), split=options.split))
+        problems = {problem.id: problem for problem in rows if problem.id in stored}
+        asked["data_hash"] = _digest("".join(digest_of(problem) for problem in problems.values()).encode())
+        if len(problems) < len(rows):
+            say(f"{len(problems)} of {len(rows)} problems have samples")
+    if questions.score is not None and Path(questions.score).is_file():
+        asked["score_hash"] = _digest(Path(questions.score).read_bytes())
     if verifying.verifier is not None:
-        if options.data is None:
+        if problems is None:
             raise ConfigError("--verifier needs the problems: give them as --data")
         asked["judged_by"] = verifying.verifier
     if evaluation.stored_results(output, asked, questions.ns, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
         return
-    if options.data is not None:
-        stored = set(store.contents().problem_ids)
-        rows = list(read_problems(options.data, _reading(options), split=options.split))
-        problems = {problem.id: problem for problem in rows if problem.id in stored}
-        if len(problems) < len(rows):
-            say(f"{len(problems)} of {len(rows)} problems have samples")
     if verifying.verifier is not None and problems is not None:
         label = sampling.judge(store, problems, verifying, options.template)
     run = {"name": name, "ns": list(questions.ns)} | asked
     results, answers = evaluate_store(path, questions, run=run, problems=problems, verifier=label)
+    wanted = {"--extrapolate": questions.extrapolate, "--half-width": questions.half_width}
+    if (asked_for := [key for key, value in wanted.items() if value]) and not has_both(results):
+        say(f"{' and '.join(asked_for)}: left out, since the samples are all correct or all incorrect")
     evaluation.write(results, output, also=lambda folder: write_answers(folder / "answers.parquet", results, answers))
 
 
@@ -498,7 +524,7 @@ def _evaluate_settings(
     stores = stores_of(path)
     options = replace(options, template=next(iter(stores.values())).manifest.template or options.template)
     asked = options.describe() | questions.describe() | {"samples": path}
-    asked["num_stored"] = sum(store.num_samples for store in stores.values())
+    asked["store_hash"] = [store.content_hash() for store in stores.values()]
     if evaluation.stored_results(output, asked, questions.ns, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
         return
@@ -522,6 +548,10 @@ def _reading(options: ProblemOptions) -> Any:
         max_answer_tokens=options.max_answer_tokens,
         skip_bad_rows=options.skip_bad_rows,
     )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _unless_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -553,6 +583,14 @@ def _print_results(results: Any) -> None:
         for n, estimate, low, high in zip(curve.ns, curve.estimate, curve.low, curve.high, strict=True):
             table.add_row(f"{n:,}", f"{100 * estimate:.1f} %", f"{100 * low:.1f} – {100 * high:.1f} %")
         console.print(table)
+    for column, words in (
+        ("num_truncated", "reached the length limit"),
+        ("num_timeouts", "timed out in the verifier"),
+        ("num_errors", "have no verdict: an error of the verifier, tried again next time"),
+    ):
+        counts = results.column(column)
+        if counts is not None and counts.sum():
+            console.print(f"{int(counts.sum()):,} samples {words}; none of them counts as correct", soft_wrap=True)
     if results.metrics:
         from passatn.report.metrics import metric_notes, metric_rows
 

@@ -73,6 +73,7 @@ def test_a_grid_of_stores_is_sampled_judged_and_chosen_from(passatn, finished_ru
     tuned = tune_stores(str(tmp_path / "val"), str(tmp_path / "test"), [1, 4, 64])
     assert (tuned.ns, tuned.estimate) == ((1, 4), curve.estimate)
     for changed, message in [
+        (["--validation-samples", tmp_path / "test"], "a setting must be chosen on other problems"),
         (["--validation-samples", tmp_path / "nothing"], "no sample stores in it"),
         (["--validation-samples", tmp_path / "val", "--verifier", "exact", "--data", "x"], "judged already"),
     ]:

@@ -51,13 +51,20 @@ def test_a_store_of_other_samples_is_refused(passatn, asked, tmp_path):
     assert "temperature" in error
     unknown = passatn("sample", *asked, "--num-samples", 2, "--output", store, "--engine", "x")
     assert unknown.error == "--engine 'x': there are hf, vllm, server"
+    other = passatn("sample", *asked, "--num-samples", 4, "--output", store, "--dtype", "bfloat16")
+    assert "sampling.dtype = (not given), expected 'bfloat16'" in other.error
+    late = passatn("sample", *asked, "--num-samples", 4, "--output", tmp_path / "late", "--verifier", "psychic")
+    assert "unknown verifier 'psychic'" in late.error
+    assert not (tmp_path / "late").exists()
     for options, message in [
         (["--engine", "server"], "needs --base-url"),
         (["--base-url", "http://127.0.0.1:1/v1"], "belong to --engine server"),
         (["--engine-option", "dtype"], "expected KEY=VALUE"),
         (["--engine-option", "speed=9"], "unexpected keyword argument 'speed'"),
     ]:
-        assert message in passatn("sample", *asked, "--num-samples", 2, "--output", store, *options).error
+        new = tmp_path / "new"
+        assert message in passatn("sample", *asked, "--num-samples", 2, "--output", new, *options).error
+        assert not new.exists()
 
 
 def test_verify_answers_every_line(passatn, tmp_path, monkeypatch):

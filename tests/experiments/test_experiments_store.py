@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, LlamaConfig
 
 from passatn.evaluate import Results
 from passatn.sample.engine import Completion
-from passatn.sample.store import Chunk, Judged, Manifest, SampleStore
+from passatn.sample.store import Chunk, Judged, Manifest, SampleStore, import_samples
 from tiny_files import byte_tokenizer, write_jsonl
 
 PROBLEMS = [
@@ -209,6 +209,14 @@ def test_a_reward_model_scores_each_completion_once(passatn, store, data, tmp_pa
 def test_wrong_combinations(passatn, store, data, tmp_path):
     output = ["--output", tmp_path / "eval"]
     assert "give a --model and --data, or --samples" in passatn("evaluate", "--data", data, *output).error
+    for words, message in [
+        (["--model", "m", "--limit", 2], "leave out --model, --limit"),
+        (["--validation", data], r"leave out --validation (for stores: --validation-samples)"),
+        (["--score", "reward:m"], "--score reward:… reads the problems"),
+        (["--ns", "64"], "has only 6 samples, fewer than the smallest N asked for, 64"),
+    ]:
+        extra = [] if "--ns" not in words else ["--data", data, "--verifier", "exact"]
+        assert message in passatn("evaluate", "--samples", store, *words, *extra, *output).error
     assert "leave out --model" in passatn("evaluate", "--samples", store, "--model", "m", *output).error
     assert "belong to --samples" in passatn("evaluate", "--model", "m", "--data", data, "--score", "x", *output).error
     assert "needs the problems" in passatn("evaluate", "--samples", store, "--verifier", "math", *output).error
@@ -216,3 +224,36 @@ def test_wrong_combinations(passatn, store, data, tmp_path):
     write_jsonl(tmp_path / "one.jsonl", PROBLEMS[:1])
     unknown = passatn("evaluate", "--samples", store, "--data", tmp_path / "one.jsonl", "--verifier", "math", *output)
     assert "problem 'five' is not among those given" in unknown.error
+
+
+def test_another_store_or_other_answers_in_the_same_place_are_noticed(passatn, store, data, tmp_path):
+    words = ["evaluate", "--samples", store, "--data", data, "--verifier", "math", "--ns", "1,4", "--output"]
+    assert passatn(*words, tmp_path / "eval").code == 0
+    assert "already evaluated" in passatn(*words, tmp_path / "eval").err
+    write_jsonl(data, [problem | {"answer": "99"} for problem in PROBLEMS])
+    assert "data_hash" in passatn(*words, tmp_path / "eval").error
+    # Verdicts on other answers are not those that are stored.
+    assert passatn(*words, tmp_path / "corrected").code == 0
+    assert Results.load(tmp_path / "corrected" / "results.json").pass_at_n[0].estimate == (0.0, 0.0)
+
+
+def test_samples_that_are_all_wrong_or_nearly_still_give_their_numbers(passatn, store, data, tmp_path):
+    write_jsonl(data, [problem | {"answer": "99"} for problem in PROBLEMS])
+    words = ["evaluate", "--samples", store, "--data", data, "--verifier", "exact", "--ns", "1,4"]
+    none = passatn(*words, "--extrapolate", 64, "--half-width", 5, "--output", tmp_path / "none")
+    assert none.code == 0, none.err
+    assert "--extrapolate and --half-width: left out, since the samples are all correct or all incorrect" in none.err
+    write_jsonl(data, [problem | {"answer": "18"} for problem in PROBLEMS])
+    one = passatn(*words, "--extrapolate", 64, "--output", tmp_path / "one")
+    assert one.code == 0, one.err
+    assert "pass@N, extrapolated" in {m.metric for m in Results.load(tmp_path / "one" / "results.json").metrics}
+
+
+def test_samples_with_verdicts_and_no_answers_have_no_vote(passatn, tmp_path):
+    store = SampleStore.create(tmp_path / "imported", Manifest(model="a model"))
+    rows = [{"problem_id": "p", "completion": f"c{i}", "verdict": "correct" if i else "incorrect"} for i in range(4)]
+    write_jsonl(tmp_path / "mine.jsonl", rows)
+    import_samples(tmp_path / "mine.jsonl", "jsonl", store)
+    outcome = passatn("evaluate", "--samples", tmp_path / "imported", "--ns", "1,4", "--output", tmp_path / "eval")
+    assert outcome.code == 0, outcome.err
+    assert [m.metric for m in Results.load(tmp_path / "eval" / "results.json").metrics] == ["pass^N"]

@@ -176,6 +176,18 @@ def test_each_sample_counts_once_where_a_task_has_two_filters(store: SampleStore
         import_samples(unnamed, "lm-eval", store)
 
 
+def test_a_row_of_several_samples_is_stored_whole_or_not_at_all(store: SampleStore, tmp_path: Path) -> None:
+    rows = [harness(0, ["new", "twice", "twice"], [1, 1, 0]), harness(1, ["kept", "twice", "twice"], [1, 0, 0])]
+    path = write(tmp_path / "s.jsonl", rows)
+    message = f"{path}, row 1: the same completion is correct and incorrect in this row"
+    with pytest.raises(StoreError, match=message):
+        import_samples(path, "lm-eval", store)
+    report = import_samples(path, "lm-eval", store, on_error="skip")
+    assert report.errors == (message,)
+    assert (report.num_problems, report.num_samples, report.num_added) == (1, 3, 3)
+    assert {row[:3] for row in rows_of(store)} == {("1", "kept", 1), ("1", "twice", 2)}
+
+
 def test_harness_rows_without_samples(store: SampleStore, tmp_path: Path) -> None:
     for fields, message in [
         ({"resps": [[["-1.5", "False"]], [["-2.0", "True"]]]}, "not generated texts"),

@@ -178,3 +178,65 @@ def test_merging_brings_the_verdicts(store: SampleStore, tmp_path: Path) -> None
 def test_a_problem_that_is_not_given_is_an_error(store: SampleStore) -> None:
     with pytest.raises(StoreError, match="problem 'p0' is not among those given"):
         verify_store(store, Parity(), {k: v for k, v in PROBLEMS.items() if k != "p0"})
+
+
+class Gold:
+    """Correct is the accepted answer; `broken` makes every verdict an error."""
+
+    name, version = "gold", "1"
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.num_seen = 0
+
+    def verify(self, submissions: Sequence[Submission]) -> list[Verdict]:
+        self.num_seen += len(submissions)
+        if self.broken:
+            return [Verdict(Outcome.ERROR, None, "out of memory") for _ in submissions]
+        return [
+            Verdict(Outcome.CORRECT if s.completion in s.problem.answers else Outcome.INCORRECT) for s in submissions
+        ]
+
+    def close(self) -> None: ...
+
+
+def test_a_corrected_answer_drops_the_verdicts_on_its_problem_and_no_others(store: SampleStore) -> None:
+    verify_store(store, Gold(), PROBLEMS)
+    before = store.counts(IDS)
+    changed = PROBLEMS | {IDS[0]: Problem(IDS[0], "?", ("2",))}
+    again = Gold()
+    num_verified = verify_store(store, again, changed)
+    after = store.counts(IDS)
+    assert after.num_correct[0] == sum(sample(IDS[0], k).finished and sample(IDS[0], k).text == "2" for k in range(40))
+    assert after.num_correct[1:].tolist() == before.num_correct[1:].tolist()
+    own = {sample(IDS[0], k).text for k in range(40) if sample(IDS[0], k).finished}
+    assert num_verified == again.num_seen == len(own)
+    assert verify_store(store, Gold(), changed) == 0
+    assert verify_store(store, Gold(), PROBLEMS) == len(own)
+    assert store.counts(IDS).num_correct.tolist() == before.num_correct.tolist()
+
+
+def test_an_error_of_the_verifier_is_tried_again(store: SampleStore) -> None:
+    verify_store(store, Gold(broken=True), PROBLEMS)
+    assert store.counts(IDS).num_errors.sum() > 0
+    verify_store(store, Gold(), PROBLEMS)
+    counts = store.counts(IDS)
+    assert counts.num_errors.sum() == 0
+    assert counts.num_correct.sum() == sum(
+        sample(p, k).finished and sample(p, k).text == "1" for p in IDS for k in range(40)
+    )
+
+
+def test_merged_verdicts_on_another_answer_do_not_count(store: SampleStore, tmp_path: Path) -> None:
+    other = SampleStore.create(tmp_path / "other", MANIFEST)
+    fill(other, 40)
+    verify_store(other, Gold(), PROBLEMS | {IDS[0]: Problem(IDS[0], "?", ("2",))})
+    verify_store(store, Gold(), PROBLEMS)
+    before = store.counts(IDS).num_correct.tolist()
+    store.merge(other)
+    assert store.counts(IDS).num_correct.tolist() == before
+    empty = SampleStore.create(tmp_path / "empty", MANIFEST)
+    empty.merge(other)
+    assert empty.counts(IDS).num_unverified.sum() == 0
+    assert verify_store(empty, Gold(), PROBLEMS) > 0
+    assert empty.counts(IDS).num_correct.tolist() == before

@@ -185,6 +185,15 @@ def test_limits_are_checked() -> None:
         CodeVerifier(memory_mb=0)
 
 
+def test_a_memory_limit_too_small_for_python_is_refused_and_the_smallest_allowed_one_works() -> None:
+    for memory_mb in (1, 4, 31):
+        with pytest.raises(ValueError, match=f"memory_mb must be at least 32 for the code verifier, got {memory_mb}: "):
+            CodeVerifier(memory_mb=memory_mb)
+    imports = "import collections, functools, heapq, itertools, math, re, typing\n"
+    with CodeVerifier(memory_mb=32, num_workers=1) as smallest:
+        assert judge(smallest, mbpp(f"{imports}def double(x): return x + x")).outcome is Outcome.CORRECT
+
+
 def test_other_systems_are_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfinementError, match=r"code verifier needs Linux or a container.*run passatn inside"):

@@ -1,12 +1,15 @@
 """Exact match, a user's function, a user's command, and all of them by name."""
 
+import hashlib
 import pickle
+import re
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from passatn.sample.store.verdicts import verifier_name
 from passatn.tasks import Problem
 from passatn.verify.exact import ExactVerifier
 from passatn.verify.registry import get_verifier
@@ -97,10 +100,52 @@ def test_command_that_answers_at_the_end_of_its_input(tmp_path, monkeypatch):
     verifier.close()
 
 
+def version_of(command):
+    verifier = get_verifier(command, workers=1)
+    verifier.close()
+    return verifier.version
+
+
+def test_the_version_of_a_command_changes_with_each_file_that_it_names(tmp_path):
+    script, table = tmp_path / "check.py", tmp_path / "table.txt"
+    script.write_text("first")
+    table.write_text("second")
+    line = f"cmd {sys.executable} '{script}' --table '{table}' {'x' * 5000}"
+    before = version_of(line)
+    assert re.fullmatch(r"sha256 [0-9a-f]{16}", before)
+    assert version_of(line) == before
+    script.write_text("other")
+    edited = version_of(line)
+    table.write_text("third")
+    assert len({before, edited, version_of(line)}) == 3
+    # The same bytes, divided otherwise.
+    script.write_text("firsts")
+    table.write_text("econd")
+    assert version_of(line) != before
+
+
+def test_the_version_of_a_lone_program_is_the_hash_of_its_file(tmp_path):
+    program = tmp_path / "check"
+    program.write_text(COMMAND)
+    program.chmod(0o755)
+    assert version_of(f"cmd '{program}' --strict") == f"sha256 {hashlib.sha256(COMMAND.encode()).hexdigest()[:16]}"
+
+
+def test_an_at_sign_is_no_part_of_a_name(tmp_path):
+    folder = tmp_path / "a@b"
+    folder.mkdir()
+    (folder / "judge.py").write_text("def check(completion, problem): return True")
+    for spec in (command(folder, COMMAND), f"python:{folder}/judge.py:check"):
+        verifier = get_verifier(spec, workers=1)
+        verifier.close()
+        assert verifier.name == spec.replace("a@b", "a(at)b")
+        assert verifier_name(verifier.name, verifier.version) == f"{verifier.name}@{verifier.version}"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("maths", r"unknown verifier 'maths'; there are math, exact, code, python:module:function"),
+        ("maths", r"unknown verifier 'maths'; there are math, exact, code, lean, python:module:function"),
         ("python:nothing", "module:function"),
         ("python:no_such_module:f", "no_such_module"),
         ("python:/no/file.py:f", "no file"),

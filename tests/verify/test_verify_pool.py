@@ -134,6 +134,23 @@ def test_limits_are_positive(limits):
         WorkerPool("verify_functions:load", **limits)
 
 
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"timeout_seconds": float("inf")}, "^timeout_seconds must be finite, got inf$"),
+        ({"memory_mb": 2**24 + 1}, "^memory_mb must be at most 16777216, got 16777217$"),
+    ],
+)
+def test_limits_are_neither_endless_nor_absurd(limits, message):
+    with pytest.raises(ValueError, match=message):
+        WorkerPool("verify_functions:load", **limits)
+
+
+def test_the_largest_memory_limit_works():
+    with WorkerPool("verify_functions:load", memory_mb=2**24, num_workers=1) as pool:
+        assert payloads(pool.map([1])) == [1]
+
+
 def test_close_kills_the_workers_and_those_they_started(functions_on_the_path):
     others = {process.pid for process in psutil.Process().children()}
     pool = WorkerPool("verify_functions:load", num_workers=2)
@@ -212,6 +229,20 @@ def test_verifiers_survive_pickling():
     verifier = pickle.loads(pickle.dumps(MathVerifier(timeout_seconds=3, num_workers=1)))
     assert verifier.name == "math"
     verifier.close()
+
+
+def test_the_version_of_the_mathematical_verifier_changes_with_the_limits():
+    from passatn.verify.math import MathVerifier
+
+    versions = []
+    for limits in ({}, {"timeout_seconds": 0.5}, {"memory_mb": 512}, {"num_workers": 3}):
+        verifier = MathVerifier(**limits)
+        versions.append(verifier.version)
+        verifier.close()
+    assert versions[0].endswith("; timeout=5; memory=2048")
+    assert versions[1].endswith("; timeout=0.5; memory=2048")
+    assert versions[2].endswith("; timeout=5; memory=512")
+    assert versions[3] == versions[0]
 
 
 def _runs(pid):

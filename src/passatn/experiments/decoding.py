@@ -64,6 +64,12 @@ def tune_stores(validation: str, test: str, ns: Sequence[int], *, verifier: str 
     chosen_on, reported_on = stores_of(validation), stores_of(test)
     if odd := chosen_on.keys() ^ reported_on.keys():
         raise ConfigError(f"{validation} and {test} hold different settings: only one has {label_of(min(odd))}")
+    ids = [_problems_of(folder, side) for folder, side in ((validation, chosen_on), (test, reported_on))]
+    if shared := ids[0] & ids[1]:
+        raise ConfigError(
+            f"{validation} and {test} share problem {min(shared)!r} ({len(shared)} in all): a setting must be chosen "
+            "on other problems than it is reported on"
+        )
     settings = sorted(chosen_on)
     before, after = ([_counts(side[setting], verifier) for setting in settings] for side in (chosen_on, reported_on))
     fewest = min(int(samples.min()) for samples, _ in [*before, *after])
@@ -89,6 +95,19 @@ def stores_of(folder: str) -> Mapping[Setting, SampleStore]:
             raise ConfigError(f"{path}: has {label_of(setting)}, as {found[setting].folder.name} has")
         found[setting] = store
     return found
+
+
+def _problems_of(folder: str, stores: Mapping[Setting, SampleStore]) -> set[str]:
+    """The problems that all settings have samples of; they must be the same."""
+    by_setting = {setting: set(store.contents().problem_ids) for setting, store in stores.items()}
+    first, *others = by_setting.items()
+    for setting, ids in others:
+        if different := ids ^ first[1]:
+            raise ConfigError(
+                f"{folder}: {label_of(first[0])} and {label_of(setting)} differ in problem {min(different)!r}: sample "
+                "the same problems at all settings"
+            )
+    return first[1]
 
 
 def default_of(settings: Sequence[Setting]) -> Setting:

@@ -69,19 +69,44 @@ def open_engine(options: EngineOptions, spec: EngineSpec) -> Engine:
     return RayEngine(spec, num_workers=options.ray_workers, address=options.ray_address, resources=resources)
 
 
-def open_store(
+def manifest_of(
     problems: PromptedProblems, params: SamplingParams, output: str, *, spec: EngineSpec, template: str
-) -> SampleStore:
-    """The store at `output`, new or with samples of the very same run.
+) -> Manifest:
+    """What the samples will be samples of; a store that is at `output` already must have the very same.
 
     Raises:
         StoreError: it was begun with another model, other prompts or other parameters; names the difference.
     """
     fingerprint = None if spec.kind == "server" else model_fingerprint(spec.model)
+    shaping = {name: value for name, value in spec.options.items() if name not in _SPEED_ONLY}
     manifest = Manifest.for_run(
-        spec.model, problems.requests, params, model_hash=fingerprint, template=template, engine=spec.kind
+        spec.model, problems.requests, params, model_hash=fingerprint, template=template, engine=spec.kind, **shaping
     )
-    return SampleStore.open_or_create(output, manifest)
+    if SampleStore.exists(output):
+        SampleStore.open(output, expect=manifest)
+    return manifest
+
+
+_SPEED_ONLY = frozenset(
+    {
+        "api_key",
+        "base_url",
+        "check",
+        "gpu_memory_utilization",
+        "max_batch_size",
+        "max_concurrency",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "max_retries",
+        "pipeline_parallel_size",
+        "samples_per_request",
+        "sleep",
+        "tensor_parallel_size",
+        "timeout",
+        "tokenizer",
+    }
+)
+"""Options of engines that change how samples are drawn, and not which distribution they are drawn from."""
 
 
 def fill(engine: Engine, problems: PromptedProblems, params: SamplingParams, store: SampleStore) -> SamplingReport:

@@ -7,6 +7,7 @@ taken, with a check on samples that are hidden; and how many samples a wanted in
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def evaluate_store(
     Raises:
         StoreError, ConfigError: the store cannot be read, has completions without a verdict, or lacks the samples.
     """
+    if problems is None and (questions.score or "").startswith("reward:"):
+        raise ConfigError("--score reward:… reads the problems: give them as --data")
     store = SampleStore.open(path)
     label = verifier or _only(store)
     name = "" if label is None else label.partition("@")[0]
@@ -107,10 +110,23 @@ def evaluate_store(
     facts = [problems[problem_id].metadata if problems else {} for problem_id in ids]
     metadata = [{key: value for key, value in fact.items() if key in ("level", "subject")} for fact in facts]
     columns: dict[str, Any] = {name: [one.columns[name] for one in counted] for name in counted[0].columns}
+    if min(questions.ns) > min(columns["num_samples"]):
+        raise ConfigError(
+            f"{path}: some problem has only {min(columns['num_samples'])} samples, fewer than the smallest N asked "
+            f"for, {min(questions.ns)}: sample more, or ask for smaller --ns"
+        )
     records = problems_from_arrays(ids, metadata=metadata, **columns)
     results = Results.from_problems(description, records, ns=questions.ns)
-    metrics = _metrics(counted, answers, questions, votes=name not in UNVOTABLE, score=scorer.name if scorer else "")
+    # Imported samples may have verdicts and no answers: then there is nothing to vote with.
+    votes = name not in UNVOTABLE and any(len(one.counts) for one in answers)
+    metrics = _metrics(counted, answers, questions, votes=votes, score=scorer.name if scorer else "")
     return replace(results, metrics=tuple(metrics)), answers
+
+
+def has_both(results: Results) -> bool:
+    """Whether there are correct and incorrect samples, without which nothing can be fitted to their counts."""
+    samples, correct = results.column("num_samples"), results.column("num_correct")
+    return samples is not None and correct is not None and 0 < int(correct.sum()) < int(samples.sum())
 
 
 def write_answers(path: Path, results: Results, answers: Sequence[AnswerCounts]) -> None:
@@ -225,9 +241,10 @@ def _metrics(
         if score:
             best = np.stack([one.best[: len(ns)] for one in counted if one.best is not None])
             curves.append(metric_curve(f"best-of-N by {score}", best, ns))
-    if questions.extrapolate:
+    can_fit = 0 < correct.sum() < samples.sum()
+    if questions.extrapolate and can_fit:
         curves.append(_extrapolation(samples, correct, questions.extrapolate))
-    if questions.half_width is not None:
+    if questions.half_width is not None and can_fit:
         curves.append(_plans(samples, correct, questions.ns, questions.half_width))
     return curves
 
@@ -237,13 +254,15 @@ def _extrapolation(samples: np.ndarray, correct: np.ndarray, ns: Sequence[int]) 
     detail: dict[str, Any] = {"a": predicted.a, "b": predicted.b, "num_samples": int(samples.min())}
     kept = int(samples.min()) // HELD_OUT_SHARE
     if kept >= 1:
-        check = hold_out_check(samples, correct, kept, [int(samples.min())])
-        detail["check"] = {
-            "num_kept": kept,
-            "n": check.ns[0],
-            "predicted": check.predicted[0],
-            "observed": check.observed[0],
-        }
+        # Among few correct samples, those that are kept may be all wrong: then there is nothing to predict from.
+        with suppress(ValueError):
+            check = hold_out_check(samples, correct, kept, [int(samples.min())])
+            detail["check"] = {
+                "num_kept": kept,
+                "n": check.ns[0],
+                "predicted": check.predicted[0],
+                "observed": check.observed[0],
+            }
     return MetricCurve(
         metric="pass@N, extrapolated",
         ns=predicted.ns,

@@ -13,6 +13,9 @@ safe against lines that went missing. It is started once per worker and
 should write each line as soon as it can; a command that answers only at the end of its input works too, but is then
 started for every line. It runs without a shell; its standard error is discarded.
 
+The version of a command is a hash of its program and of every word of it that is a file; that of a function, of its
+file. An `@` in either is written "(at)" in the verifier's name.
+
 What a function raises, and a command that dies or writes something else, is an error of that one verdict.
 """
 
@@ -20,6 +23,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -40,7 +44,8 @@ class CustomVerifier:
     """What functions and commands share: one task per distinct submission, and the reading of what comes back."""
 
     def __init__(self, name: str, version: str, pool: WorkerPool) -> None:
-        self.name = name
+        # The store writes "name@version", so a name has no @.
+        self.name = name.replace("@", "(at)")
         self.version = version
         self._pool = pool
         self._cache = VerdictCache(CACHE_SIZE)
@@ -108,7 +113,7 @@ class CommandVerifier(CustomVerifier):
             return CommandWorker(words, memory_mb, cancelled, answers_late)
 
         pool = WorkerPool(start_worker=start, **limits)  # type: ignore[arg-type]
-        super().__init__(f"cmd {command}", _file_version(Path(str(shutil.which(words[0])))), pool)
+        super().__init__(f"cmd {command}", _command_version(words), pool)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), *self._options)
@@ -178,9 +183,27 @@ def _source_version(source: str) -> str:
 
 def _file_version(path: Path) -> str:
     """A hash of the verifier's own file; what it imports or calls is not seen."""
-    if not path.is_file():
+    return _version([path])
+
+
+def _command_version(words: Sequence[str]) -> str:
+    """A hash of the program and of every word that is a file: in `python check.py` the script is what judges."""
+    return _version([Path(str(shutil.which(words[0]))), *map(Path, words[1:])])
+
+
+def _version(paths: Sequence[Path]) -> str:
+    """A hash of those paths that are files and can be read (a program may be executable only)."""
+    digests = []
+    for path in paths:
+        # Unlike Path.is_file, False for a word too long to be a path; and a pipe must not be read.
+        if os.path.isfile(path) and os.access(path, os.R_OK):
+            with path.open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256"))
+    if not digests:
         return "unknown"
-    return f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    # One file has its plain hash; of several, the hash of their hashes depends on where one ends and the next begins.
+    whole = digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(each.digest() for each in digests))
+    return f"sha256 {whole.hexdigest()[:16]}"
 
 
 def _rebuild(kind: Callable[..., CustomVerifier], spec: str, limits: dict[str, Any]) -> CustomVerifier:

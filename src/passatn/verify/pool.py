@@ -13,6 +13,7 @@ start when there is something to do, and no more of them than tasks are waiting.
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -27,6 +28,8 @@ from passatn.verify.verdict import Outcome
 
 _QUEUE_PER_WORKER = 4
 _START_ATTEMPTS = 3
+_MAX_MEMORY_MB = 2**24
+"""16 TiB; much larger numbers do not fit into the system's own limits."""
 
 
 class PoolError(ValueError):
@@ -117,11 +120,15 @@ def default_num_workers() -> int:
 
 
 def check_limits(timeout_seconds: float, memory_mb: int, num_workers: int | None) -> None:
-    """Raises ValueError, naming the value, unless all are positive."""
+    """Raises ValueError, naming the value, unless all are positive and neither endless nor absurd."""
     if not timeout_seconds > 0:
         raise ValueError(f"timeout_seconds must be positive, got {timeout_seconds}")
+    if not math.isfinite(timeout_seconds):
+        raise ValueError(f"timeout_seconds must be finite, got {timeout_seconds}")
     if memory_mb < 1:
         raise ValueError(f"memory_mb must be at least 1, got {memory_mb}")
+    if memory_mb > _MAX_MEMORY_MB:
+        raise ValueError(f"memory_mb must be at most {_MAX_MEMORY_MB}, got {memory_mb}")
     if num_workers is not None and num_workers < 1:
         raise ValueError(f"num_workers must be at least 1, got {num_workers}")
 

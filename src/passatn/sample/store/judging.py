@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from passatn.sample.store.catalogue import groups_of
 from passatn.sample.store.files import Folder, StoreError
+from passatn.sample.store.golds import digest_of, renew_golds
 from passatn.sample.store.reading import judged_rows, merged_rows
 from passatn.sample.store.shard import Shard, read_shard
 from passatn.sample.store.verdicts import (
@@ -17,6 +18,7 @@ from passatn.sample.store.verdicts import (
     look_up,
     read_verdicts,
     unique_known,
+    verifier_name,
     with_verdicts,
     write_verdicts,
 )
@@ -28,10 +30,14 @@ if TYPE_CHECKING:
 
 
 def unverified_rows(folder: Folder, shards: Sequence[Shard], verifier: str) -> Iterator[pa.Table]:
-    """problem_id, completion and count of what ended and has no verdict, one table per group of problems."""
+    """problem_id, completion and count of what ended and has no verdict, one table per group of problems.
+
+    An error is no verdict: it may have been of the moment, and is tried again.
+    """
     for group in groups_of(shards):
         rows = merged_rows(folder, group, verifier)
-        rows = rows.filter(pc.and_(rows["finished"], pc.is_null(rows["verdict"])))
+        is_open = pc.equal(rows["verdict"].fill_null("error"), "error")
+        rows = rows.filter(pc.and_(rows["finished"], is_open))
         if len(rows):
             rows = rows.set_column(0, "problem_id", rows["problem_id"].cast(pa.string()))
             grouped = rows.group_by(["problem_id", "completion"], use_threads=False).aggregate([("count", "sum")])
@@ -78,6 +84,9 @@ def verify_store(
 ) -> int:
     """Verify what has no verdict yet; every completion of a problem once, however often it was drawn.
 
+    Verdicts on a problem that has changed since (another accepted answer, other tests) are dropped first, and errors
+    are tried again.
+
     A kill loses at most the verdicts of the last `save_every_seconds` and of the batch at work.
 
     Args:
@@ -96,6 +105,8 @@ def verify_store(
         raise StoreError(
             f"{store.folder.name}: problem {unknown[0]!r} is not among those given ({len(unknown)} in all)"
         )
+    digests = {p: digest_of(problems[p]) for p in sorted({p for s in shards for p in s.chunk.problem_ids})}
+    renew_golds(store.folder, shards, verifier_name(verifier.name, verifier.version), digests)
     num_verified, pending, saved = 0, [], time.monotonic()
     for rows in store.unverified(verifier.name, verifier.version):
         with progress_bar("verifying", len(rows), show=progress) as advance:

@@ -13,6 +13,8 @@ same time without a lock. The formats, and how to read them with other tools: do
         store.add(chunk, completions_of(chunk))
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from passatn.sample.store.catalogue import Catalogue, Contents, groups_of
 from passatn.sample.store.chunks import Chunk, missing_chunks
 from passatn.sample.store.counts import StoreCounts, counts_of
 from passatn.sample.store.files import DamagedFileError, Folder, StoreError
+from passatn.sample.store.golds import read_golds, without, write_golds
 from passatn.sample.store.integrity import IntegrityReport, check_store
 from passatn.sample.store.judging import known_of_group, unverified_rows, write_known
 from passatn.sample.store.manifest import Manifest, refuse_difference
@@ -64,6 +67,11 @@ class SampleStore:
         if not folder.write(MANIFEST, manifest.to_json(), replace=False):
             raise StoreError(f"{folder.path(MANIFEST)}: a store is there already; open it, or choose another path")
         return cls(folder, manifest)
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a store at `path`."""
+        return Folder(path).exists(MANIFEST)
 
     @classmethod
     def open(cls, path: str | Path, expect: Manifest | None = None) -> "SampleStore":
@@ -113,6 +121,11 @@ class SampleStore:
     def num_samples(self) -> int:
         """Of all problems together; reads footers only."""
         return sum(shard.chunk.num_samples * len(shard.chunk.problem_ids) for shard in self.contents().shards)
+
+    def content_hash(self) -> str:
+        """Of what the samples are samples of, and of the samples; reads footers only. Verdicts are not part of it."""
+        shards = sorted((shard.file, shard.sha256) for shard in self.contents().shards)
+        return hashlib.sha256(json.dumps([self.manifest.identity, shards]).encode()).hexdigest()[:16]
 
     def missing_chunks(
         self,
@@ -201,10 +214,14 @@ class SampleStore:
         for shard in new:
             stored, rows = read_shard(other.folder, shard.file)
             added += self.add_rows(stored.chunk, plain_rows(rows), source=stored.source)
+        shards = self.sound_contents().shards
         for verifier in other.verifiers():
+            golds, theirs_golds = (read_golds(s.folder, of, verifier) for s, of in ((self, shards), (other, theirs)))
+            differing = {name for name, gold in theirs_golds.items() if golds.get(name, gold) != gold}
             for group in groups_of(theirs):
-                known = known_of_group(other.folder, group, verifier)
-                write_known(self.folder, self.sound_contents().shards, verifier, known)
+                known = without(known_of_group(other.folder, group, verifier), differing)
+                write_known(self.folder, shards, verifier, known)
+            write_golds(self.folder, shards, verifier, theirs_golds | golds)
         return added
 
     def set_aside_damaged(self) -> dict[str, str]:

@@ -5,6 +5,8 @@ finished, verdict. It is enough by itself to compute pass@N and maj@N. A file th
 shard, or is damaged, counts as absent, and its completions as not verified.
 """
 
+import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -14,10 +16,13 @@ import pyarrow.compute as pc
 
 from passatn.sample.store.files import DamagedFileError, Folder, StoreError
 from passatn.sample.store.rows import VERDICTS
-from passatn.sample.store.sealed import seal, unseal
+from passatn.sample.store.sealed import read_record, seal, unseal
 from passatn.sample.store.shard import Shard
 
 FOLDER = "verdicts"
+_MAX_NAME_BYTES = 120
+_KEPT_BYTES = 80
+_CUT_SHORT = re.compile(r"~[0-9a-f]{16}$")
 _COLUMNS = ("problem_id", "answer", "count", "finished", "verdict")
 _KNOWN = pa.schema(
     [("problem_id", pa.string()), ("completion", pa.string()), ("answer", pa.string()), ("verdict", pa.string())]
@@ -34,18 +39,50 @@ class Judged(NamedTuple):
 
 
 def verifier_name(name: str, version: str) -> str:
-    """How a verifier is called in `table(verifier=…)` and, with odd characters escaped, in the folder."""
+    """How a verifier is called in `table(verifier=…)` and, see `_folder_name`, in the folder."""
     if not name or "@" in name:
         raise StoreError(f"verifier: a name without @ is needed, got {name!r}")
     return f"{name}@{version}"
 
 
 def verifiers_in(folder: Folder) -> list[str]:
-    return [unquote(name) for name in folder.folders(FOLDER)]
+    # Each once: a store may also hold a long label's folder from before long ones were cut short.
+    return list(dict.fromkeys(_label_of(folder, name) for name in folder.folders(FOLDER)))
 
 
 def file_of(verifier: str, shard: Shard) -> str:
-    return f"{FOLDER}/{quote(verifier, safe='@ +')}/{shard.file}"
+    return f"{FOLDER}/{_folder_name(verifier)}/{shard.file}"
+
+
+def _folder_name(verifier: str) -> str:
+    """The label with odd characters escaped; a long one, which filesystems refuse, cut short, with its hash."""
+    name = _escaped(verifier)
+    if len(name) <= _MAX_NAME_BYTES:
+        return name
+    # Whole characters only, so that escaping the unescaped name gives the same name again.
+    start = verifier[:_KEPT_BYTES]
+    while len(_escaped(start)) > _KEPT_BYTES:
+        start = start[:-1]
+    return f"{_escaped(start)}~{hashlib.sha256(verifier.encode()).hexdigest()[:16]}"
+
+
+def _label_of(folder: Folder, name: str) -> str:
+    """The label of a folder; one that was cut short stands in full in the record of each of its files."""
+    if _CUT_SHORT.search(name):
+        for file in folder.stamps(f"{FOLDER}/{name}"):
+            path = f"{FOLDER}/{name}/{file}"
+            try:
+                with folder.open(path) as opened:
+                    label = read_record(folder.path(path), opened, folder.size(path)).get("verifier")
+            except (DamagedFileError, OSError):
+                continue
+            if isinstance(label, str) and _folder_name(label) == name:
+                return label
+    return unquote(name)
+
+
+def _escaped(label: str) -> str:
+    return quote(label, safe="@ +")
 
 
 def read_verdicts(folder: Folder, verifier: str, shard: Shard) -> pa.Table | None:

@@ -15,6 +15,8 @@ from passatn.verify.verdict import Outcome, Submission, Verdict
 
 _VERSION = 1
 _MAX_CODE_BYTES = 2**20
+_MIN_MEMORY_MB = 32
+"""In less than about 6 MB beyond the interpreter not even a correct program starts; the rest is for its imports."""
 
 
 class ConfinementError(RuntimeError):
@@ -41,6 +43,11 @@ class CodeVerifier:
     ) -> None:
         """Raises ValueError for a limit out of range, ConfinementError where programs cannot be confined."""
         check_limits(timeout_seconds, memory_mb, num_workers)
+        if memory_mb < _MIN_MEMORY_MB:
+            raise ValueError(
+                f"memory_mb must be at least {_MIN_MEMORY_MB} for the code verifier, got {memory_mb}: with less, "
+                "correct programs cannot start"
+            )
         _require_confinement(in_container)
         python = f"python{platform.python_version()}"
         self.version = f"{_VERSION};{python};timeout={timeout_seconds:g};memory={memory_mb}"

@@ -52,7 +52,9 @@ class MathVerifier:
         self._options = {"timeout_seconds": timeout_seconds, "memory_mb": memory_mb, "num_workers": num_workers}
         self._cache_size = cache_size
         packages = ("math-verify", "latex2sympy2_extended", "sympy")
-        self.version = "; ".join([f"rules {RULES_VERSION}", *(f"{name} {version(name)}" for name in packages)])
+        rules = [f"rules {RULES_VERSION}", *(f"{name} {version(name)}" for name in packages)]
+        # The limits decide what is a timeout or an error, so a verdict holds for its limits only.
+        self.version = "; ".join([*rules, f"timeout={timeout_seconds:g}", f"memory={memory_mb}"])
         self._cache = VerdictCache(cache_size)
         self._pool = WorkerPool("passatn.verify.math.judge:load", **self._options)  # type: ignore[arg-type]
 

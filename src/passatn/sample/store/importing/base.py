@@ -73,15 +73,31 @@ class _Parsed:
     rows: _Rows = field(default_factory=lambda: defaultdict(dict))
     errors: list[str] = field(default_factory=list)
 
-    def add(self, sample: ImportedSample) -> None:
-        key = (sample.completion, sample.num_tokens, sample.finished)
-        row = self.rows[sample.problem_id].setdefault(key, [0, None, sample.answer, sample.verdict])
-        if sample.verdict is not None and row[3] not in (None, sample.verdict):
-            raise RowError(f"this completion was {row[3]} in an earlier row and is {sample.verdict} here")
-        row[0] += sample.count
-        if sample.log_prob is not None and (row[1] is None or sample.log_prob > row[1]):
-            row[1] = sample.log_prob
-        row[2], row[3] = row[2] or sample.answer, row[3] or sample.verdict
+    def add(self, samples: list[ImportedSample]) -> None:
+        """All samples of one row of the file or, where one contradicts what is known, none of them."""
+        self._check(samples)
+        for sample in samples:
+            row = self.rows[sample.problem_id].setdefault(_key(sample), [0, None, sample.answer, sample.verdict])
+            row[0] += sample.count
+            if sample.log_prob is not None and (row[1] is None or sample.log_prob > row[1]):
+                row[1] = sample.log_prob
+            row[2], row[3] = row[2] or sample.answer, row[3] or sample.verdict
+
+    def _check(self, samples: list[ImportedSample]) -> None:
+        here: dict[tuple[str, _Key], str] = {}
+        for sample in samples:
+            if sample.verdict is None:
+                continue
+            known = self.rows.get(sample.problem_id, {}).get(_key(sample))
+            if known is not None and known[3] not in (None, sample.verdict):
+                raise RowError(f"this completion was {known[3]} in an earlier row and is {sample.verdict} here")
+            other = here.setdefault((sample.problem_id, _key(sample)), sample.verdict)
+            if other != sample.verdict:
+                raise RowError(f"the same completion is {other} and {sample.verdict} in this row")
+
+
+def _key(sample: ImportedSample) -> _Key:
+    return sample.completion, sample.num_tokens, sample.finished
 
 
 def import_samples(
@@ -144,8 +160,7 @@ def _parse(path: str, options: _Options) -> _Parsed:
             try:
                 if isinstance(row, RowError):
                     raise row
-                for sample in list(reader(row)):
-                    parsed.add(sample)
+                parsed.add(list(reader(row)))
             except RowError as error:
                 line = f"{path}, row {number}: {error}"
                 if options.on_error == "raise":
