@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from passatn.coverage import pass_at_n
 from passatn.evaluate import write_atomically
+from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 from passatn.report.curve import Kind, TrainingHistory
 from passatn.report.plots import draw_over_training, save_png, themed_figure
 from passatn.report.theme import line_styles
@@ -115,6 +116,44 @@ def table(arms: Sequence[ArmResults]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
+def differences(arms: Sequence[ArmResults]) -> str:
+    """Markdown: each arm minus the first, paired over problems (means over the seeds both have), 95 % intervals."""
+    base, rows = arms[0], [["minus " + arms[0].name, "epoch", *(f"pass@{n}" for n in NS)]]
+    rows.append(["---"] * len(rows[0]))
+    for arm in arms[1:]:
+        seeds = min(len(base.records), len(arm.records))
+        for label, of in (("last", _last_values), ("best on validation", _best_values)):
+            values = (of(arm)[:seeds] - of(base)[:seeds]).mean(axis=0)
+            low, high = percentile_interval(bootstrap_means(values, num_resamples=4000), 0.95)
+            cells = [
+                f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
+                for m, a, b in zip(values.mean(axis=0), low, high, strict=True)
+            ]
+            rows.append([arm.name, label, *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _last_values(arm: ArmResults) -> Array:
+    """`[seeds, problems, len(NS)]` on test after the last epoch."""
+    return np.stack([_values(record["evaluations"][-1], record) for record in arm.records])
+
+
+def _best_values(arm: ArmResults) -> Array:
+    """`[seeds, problems, len(NS)]` on test at the epoch that is best on validation, per seed and N."""
+    chosen = arm.pass_at_n("validation").argmax(axis=1)
+    by_seed = [
+        np.stack([_values(record["evaluations"][e], record)[:, k] for k, e in enumerate(epochs)], axis=1)
+        for record, epochs in zip(arm.records, chosen, strict=True)
+    ]
+    return np.stack(by_seed)
+
+
+def _values(evaluation: Mapping[str, Any], record: Mapping[str, Any]) -> Array:
+    """`[problems, len(NS)]` on test."""
+    correct = np.asarray(evaluation["test_num_correct"])
+    return np.asarray(pass_at_n(_num_samples(record), correct[:, None], np.array(NS)))
+
+
 def plot(arms: Sequence[ArmResults], path: Path) -> Path:
     """pass@1, pass@16 and pass@128 over training, and the maximum confidence at the end (the paper's figure 3)."""
     shown = [arm for arm in arms if len(arm.records) == len(arms[0].records)]
@@ -132,8 +171,8 @@ def plot(arms: Sequence[ArmResults], path: Path) -> Path:
         for arm, style in zip(shown, line_styles(histories), strict=True):
             shares = 100 * np.histogram(arm.max_confidence, edges)[0] / len(arm.max_confidence)
             panels[3].stairs(shares, 100 * edges, color=style.color, linewidth=1.8, label=arm.name)
-        panels[3].set_xlabel("probability of the most frequent answer (%)")
-        panels[3].set_title("share of problems (%)")
+        panels[3].set_xlabel("max. confidence (%)")
+        panels[3].set_ylabel("share of problems (%)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2.6)
         return save_png(figure, path)
@@ -148,10 +187,7 @@ def _cells(values: Array) -> list[str]:
 
 
 def _curve(num_correct: Sequence[int], num_samples: int) -> Array:
-    correct = np.asarray(num_correct)
-    return np.asarray(
-        pass_at_n(np.full(len(correct), num_samples)[:, None], correct[:, None], np.array(NS)).mean(axis=0)
-    )
+    return np.asarray(pass_at_n(num_samples, np.asarray(num_correct)[:, None], np.array(NS)).mean(axis=0))
 
 
 def _num_samples(record: Mapping[str, Any]) -> int:
@@ -161,16 +197,16 @@ def _num_samples(record: Mapping[str, Any]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="the folder of mini_reasoning")
-    parser.add_argument("output", type=Path, help="where to write: OUTPUT.md, OUTPUT.json, OUTPUT.png")
+    parser.add_argument("output", type=Path, help="where to write: OUTPUT.json and OUTPUT.png; the tables go to stdout")
     args = parser.parse_args()
     arms = read_arms(args.runs)
     if not arms:
         parser.error(f"{args.runs}: no results there")
-    write_atomically(args.output.with_suffix(".table.md"), table(arms).encode())
     raw = {arm.name: [{k: v for k, v in r.items() if k != "log"} for r in arm.records] for arm in arms}
     write_atomically(args.output.with_suffix(".json"), json.dumps(raw, separators=(",", ":")).encode())
     plot(arms, args.output.with_suffix(".png"))
     print(table(arms))
+    print(differences(arms))
 
 
 if __name__ == "__main__":
