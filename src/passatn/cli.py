@@ -272,6 +272,8 @@ def sample(
         stores = [SampleStore.open_or_create(path, what) for path, what in zip(paths, manifests, strict=True)]
         for params, store, path in zip(asked, stores, paths, strict=True):
             drawn = sampling.fill(engine, problems, params, store)
+            for line in drawn.set_aside:
+                say(f"{line}; moved to damaged/, its samples were drawn again")
             say(f"{drawn.num_drawn:,} samples drawn, {drawn.num_present:,} were there: {path}")
     finally:
         engine.close()

@@ -18,7 +18,6 @@ import pytest
 pytest.importorskip("openai", reason="the openai client is not installed: pip install 'passatn[server]'")
 
 from fake_server import FakeServer
-
 from passatn.sample import Completion, SampleRequest, SamplingParams, score_completions
 from passatn.sample.server import READY_JOBS, ServerEngine, ServerError
 from passatn.sample.server_protocol import Piece, completions_of, pieces_of

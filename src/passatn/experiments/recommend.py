@@ -104,6 +104,8 @@ def recommend(
         where = f"{(held_out := _aligned(test)).num_problems} test problems"
         parts = [(held_out, split)]
     else:
+        if chosen_on.num_problems < 2:
+            raise ConfigError("one problem cannot both choose a split and judge it: give --test runs, or more problems")
         where = f"{chosen_on.num_problems} validation problems, each half under the split that the other half chose"
         half = np.random.default_rng(seed).permutation(chosen_on.num_problems) % 2 == 0
         parts = [(chosen_on.subset(side), split_budget(chosen_on.subset(~side).rates(), n)) for side in (half, ~half)]

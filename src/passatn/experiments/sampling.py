@@ -3,6 +3,7 @@
 passatn sample --model runs/ce/model --data test.jsonl --num-samples 256 --verifier exact --output samples/ce
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from passatn.experiments.config import ConfigError
 from passatn.experiments.options import EngineOptions, VerifierOptions
 from passatn.experiments.problems import PromptedProblems
+from passatn.experiments.quiet import quiet_libraries
 from passatn.sample import Engine, SamplingParams
 from passatn.sample.spec import EngineSpec
 from passatn.sample.store import (
@@ -59,7 +61,8 @@ def open_engine(options: EngineOptions, spec: EngineSpec) -> Engine:
     """The engine, in this process or behind Ray."""
     if options.ray_workers is None and options.ray_address is None:
         try:
-            return spec.build()
+            with quiet_libraries():
+                return spec.build()
         except TypeError as error:
             raise ConfigError(f"--engine-option: {error}") from None
     from passatn.sample.ray import RayEngine
@@ -110,8 +113,10 @@ _SPEED_ONLY = frozenset(
 
 
 def fill(engine: Engine, problems: PromptedProblems, params: SamplingParams, store: SampleStore) -> SamplingReport:
-    """Draw what the store lacks of `params.n` samples per problem."""
-    return sample_into_store(engine, problems.requests, params, store, progress=True)
+    """Draw what the store lacks of `params.n` samples per problem; the report says what was set aside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return sample_into_store(engine, problems.requests, params, store, progress=True)
 
 
 def open_verifier(options: VerifierOptions, template: str) -> Verifier:
