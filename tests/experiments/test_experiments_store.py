@@ -257,3 +257,15 @@ def test_samples_with_verdicts_and_no_answers_have_no_vote(passatn, tmp_path):
     outcome = passatn("evaluate", "--samples", tmp_path / "imported", "--ns", "1,4", "--output", tmp_path / "eval")
     assert outcome.code == 0, outcome.err
     assert [m.metric for m in Results.load(tmp_path / "eval" / "results.json").metrics] == ["pass^N"]
+
+
+def test_samples_that_were_all_cut_are_none_of_them_correct(passatn, data, tmp_path):
+    store = SampleStore.create(tmp_path / "cut", Manifest(model="a model"))
+    cut = [Completion(p["id"], 0, (), "thinking", -3.0, 8, False) for p in PROBLEMS]
+    store.add(Chunk(tuple(p["id"] for p in PROBLEMS), 0, 1), cut)
+    words = ["evaluate", "--samples", tmp_path / "cut", "--ns", "1", "--output"]
+    judged = passatn(*words, tmp_path / "a", "--data", data, "--verifier", "math")
+    assert judged.code == 0, judged.err
+    assert "3 samples reached the length limit" in judged.out
+    assert passatn(*words, tmp_path / "b").code == 0
+    assert Results.load(tmp_path / "b" / "results.json").pass_at_n[0].estimate == (0.0,)

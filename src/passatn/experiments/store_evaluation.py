@@ -96,8 +96,10 @@ def evaluate_store(
     name = "" if label is None else label.partition("@")[0]
     scorer = get_scorer(questions.score, store.folder) if questions.score else None
     key, same, close = _grouping(name)
+    # Where every sample was cut at the length limit there was nothing to judge, and there are no verdicts to read.
+    stored_as = label if store.verifiers() else None
     try:
-        counted = _count(store, label, problems, questions.ns, scorer, key)
+        counted = _count(store, stored_as, problems, questions.ns, scorer, key)
         answers = [one.answers for one in counted]
         if same is not None:
             answers = join_equal(answers, same)
