@@ -20,8 +20,9 @@ def test_weights_from_a_model_and_from_a_checkpoint(tied, tmp_path):
     assert update_weights(engine, new, PROBES) == 0
     newest = build_model(seed=2, tie_word_embeddings=tied)
     newest.save_pretrained(tmp_path)
-    engine.update_weights(tmp_path)
-    assert check_parity(engine, newest, PROBES) == 0
+    assert update_weights(engine, newest, PROBES, checkpoint=tmp_path) == 0
+    with pytest.raises(WeightParityError):
+        update_weights(engine, new, PROBES, checkpoint=tmp_path)
 
 
 def test_an_engine_that_ignores_new_weights_is_caught():

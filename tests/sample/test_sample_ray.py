@@ -175,6 +175,8 @@ def test_errors_are_those_of_the_engine_and_one_line(engine, folder, local_ray):
         engine.sample([REQUESTS[0], REQUESTS[0]], PARAMS)
     with pytest.raises(ValueError, match="weights do not fit the model"):
         engine.update_weights(build_model(hidden_size=32).state_dict())
+    itself = HFEngine(build_model(), build_tokenizer())
+    assert engine.score(PROBES) == pytest.approx(itself.score(PROBES), abs=1e-4), "and the old weights are served"
     with pytest.raises(ValueError, match="cannot load the model '/nowhere'"):
         RayEngine(EngineSpec("hf", "/nowhere"), num_workers=1)
     with pytest.raises(RuntimeError, match=r"2 workers with 1000 CPU each need 2000, the Ray cluster has \d+: ask"):

@@ -30,13 +30,19 @@ class WeightParityError(RuntimeError):
 
 
 def update_weights(
-    engine: "Engine", model: torch.nn.Module, probes: Sequence[EncodedExample], *, tolerance: float | None = None
+    engine: "Engine",
+    model: torch.nn.Module,
+    probes: Sequence[EncodedExample],
+    *,
+    checkpoint: str | Path | None = None,
+    tolerance: float | None = None,
 ) -> float:
     """Send a model's weights to an engine and check that it serves them.
 
     Args:
         model: the trainer's model, unwrapped, with the parameter names of transformers.
         probes: fixed prompts and completions; at least one.
+        checkpoint: send what this folder of safetensors files holds, which should be the model's weights, instead.
         tolerance: largest difference in nats per token (None: by the model's dtype).
 
     Returns:
@@ -45,7 +51,7 @@ def update_weights(
     Raises:
         WeightParityError: the engine disagrees; the message shows both numbers.
     """
-    engine.update_weights(model.state_dict())
+    engine.update_weights(model.state_dict() if checkpoint is None else checkpoint)
     return check_parity(engine, model, probes, tolerance=tolerance)
 
 

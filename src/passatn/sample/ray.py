@@ -138,8 +138,13 @@ class RayEngine(Greedy):
     def update_weights(self, weights: Weights | str | Path) -> None:
         """Replace the weights of all workers; follow it with `passatn.sample.parity.check_parity`."""
         tensors = [(name, tensor.detach().cpu()) for name, tensor in named_tensors(weights)]
-        self._weights = _Weights(self._weights.version + 1, self._ray.put(tensors))
-        self._get([worker.load.remote(self._weights) for worker in self._workers])
+        before, self._weights = self._weights, _Weights(self._weights.version + 1, self._ray.put(tensors))
+        try:
+            self._get([worker.load.remote(self._weights) for worker in self._workers])
+        except BaseException:
+            # Weights that do not fit must not be what later calls are answered with.
+            self._weights = before
+            raise
 
     def expect_scores(self, expected: ExpectedScores) -> None:
         """What workers that are restarted with the present weights have to give for fixed probes."""
