@@ -7,6 +7,7 @@ carry that name. The staging folder starts with an underscore, which uploads to 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def checkpoint_to_resume(output_dir: str | None, asked: str | bool | None) -> st
     if found is None:
         raise ValueError(f"no checkpoint to resume from in {output_dir}")
     return str(found)
+
+
+def refuse_other_objective(checkpoint: str, state: Mapping[str, Any], objective: Mapping[str, Any]) -> None:
+    """Raise ValueError, naming the setting, if a checkpoint's state was written with another objective."""
+    for name, value in objective.items():
+        if (before := state.get(name)) != value:
+            raise ValueError(
+                f"{checkpoint} was written with {name}={before}, this run has {name}={value}: it cannot be resumed here "
+                "(its weights can be the model of a new run)"
+            )
 
 
 class AtomicCheckpointMixin(Trainer):

@@ -27,7 +27,12 @@ from torch import Tensor, nn
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
-from passatn.train.checkpoint import AtomicCheckpointMixin, checkpoint_to_resume, read_coverage_state
+from passatn.train.checkpoint import (
+    AtomicCheckpointMixin,
+    checkpoint_to_resume,
+    read_coverage_state,
+    refuse_other_objective,
+)
 from passatn.train.grpo_batch import (
     TOKEN_COUNT,
     Rollouts,
@@ -306,12 +311,7 @@ class CoverageGRPOTrainer(AtomicCheckpointMixin, GRPOTrainer):
                 f"{checkpoint} was not written by a CoverageGRPOTrainer: it cannot be resumed here (its weights can be "
                 "the model of a new run)"
             )
-        for name, value in self._objective().items():
-            if state[name] != value:
-                raise ValueError(
-                    f"{checkpoint} was written with {name}={state[name]}, this run has {name}={value}: it cannot be "
-                    "resumed here (its weights can be the model of a new run)"
-                )
+        refuse_other_objective(checkpoint, state, self._objective())
         self._rollouts_seen, self._epochs_done = state["rollouts_seen"], state["epochs_done"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])

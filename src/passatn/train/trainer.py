@@ -16,7 +16,12 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from trl import SFTTrainer
 
 from passatn.sample.engine import Engine
-from passatn.train.checkpoint import AtomicCheckpointMixin, checkpoint_to_resume, read_coverage_state
+from passatn.train.checkpoint import (
+    AtomicCheckpointMixin,
+    checkpoint_to_resume,
+    read_coverage_state,
+    refuse_other_objective,
+)
 from passatn.train.checks import check_combination, check_parallelism, check_whole_weights
 from passatn.train.config import CoverageConfig
 from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows, is_grouped
@@ -400,12 +405,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
                 f"{checkpoint} was not written by a CoverageTrainer: it cannot be resumed here (its weights can be the "
                 "model of a new run)"
             )
-        for name, value in self._objective().items():
-            if (before := state.get(name)) != value:
-                raise ValueError(
-                    f"{checkpoint} was written with {name}={before}, this run has {name}={value}: it cannot be "
-                    "resumed here (its weights can be the model of a new run)"
-                )
+        refuse_other_objective(checkpoint, state, self._objective())
         self._examples_seen = state["examples_seen"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])
