@@ -38,8 +38,8 @@ def refuse_other_objective(checkpoint: str, state: Mapping[str, Any], objective:
     for name, value in objective.items():
         if (before := state.get(name)) != value:
             raise ValueError(
-                f"{checkpoint} was written with {name}={before}, this run has {name}={value}: it cannot be resumed here "
-                "(its weights can be the model of a new run)"
+                f"{checkpoint} was written with {name}={before}, this run has {name}={value}: it cannot be resumed "
+                "here (its weights can be the model of a new run)"
             )
 
 
