@@ -1,7 +1,7 @@
 """What a search leaves behind: one record per theorem and slice of the budget, from which every number is computed.
 
-A slice is the roll-outs number `first_sample` … `first_sample + num_samples − 1` of a theorem, or one best-first search.
-Roll-outs are independent, so the slices of a theorem add up (`merge`), and pass@N follows from their counts by the
+A slice is the roll-outs number `first_sample` … `first_sample + num_samples − 1` of a theorem, or one best-first
+search. Roll-outs are independent, so the slices of a theorem add up (`merge`), and pass@N follows from their counts by the
 unbiased estimator. Records are JSON Lines: one object a line, as `to_dict` makes it.
 """
 
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Self
 
 from passatn.evaluate.records import ProblemResult
@@ -155,7 +156,7 @@ def _merged(slices: list[SearchRecord]) -> SearchRecord:
     first = slices[0]
     if len(slices) == 1:
         return first
-    for before, after in zip(slices, slices[1:], strict=False):
+    for before, after in pairwise(slices):
         if (before.statement, before.header, before.method) != (after.statement, after.header, after.method):
             raise ValueError(f"{first.theorem}: two records differ in statement or method")
         if before.first_sample + before.num_samples > after.first_sample:
