@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from passatn.experiments.mini_reasoning import Arm, Settings, pretrain, run_arm
-from passatn.experiments.mini_reasoning_report import NS, ArmResults, differences, plot, read_arms, table
+from passatn.experiments.mini_reasoning_report import NS, ArmResults, differences, plot, read_arms, table, tuned_arms
 
 SETTINGS = Settings(
     pretrain_steps=2, pretrain_batch=8, num_train=32, num_eval=4, num_samples=128, batch_size=16, epochs=2,
@@ -38,7 +38,7 @@ def record(name, validation, test):
         {"epoch": e + 1, "step": e, "validation_num_correct": v, "test_num_correct": t, "test_most_frequent": t}
         for e, (v, t) in enumerate(zip(validation, test, strict=True))
     ]
-    arm = {"name": name, "kind": "ce" if name == "CE" else "dcoa", "options": {}}
+    arm = {"name": name, "kind": "ce" if name.startswith("CE") else "dcoa", "options": {}}
     return {"arm": arm, "settings": {"num_samples": 128}, "evaluations": evaluations, "seconds": 60, "log": []}
 
 
@@ -56,3 +56,23 @@ def test_tables_are_those_of_the_counts(tmp_path):
     assert "| DCOa | last | +37.5 [+37.5, +37.5] |" in differences([ce, dcoa])
     assert "| DCOa | best on validation | +9.4 [+6.2, +12.5] |" in differences([ce, dcoa])
     assert np.array_equal(ce.max_confidence, [0.125, 0.125])
+
+
+def test_a_tuned_arm_chooses_among_rates_and_epochs(tmp_path):
+    """At the other rate the second epoch is best on validation; both sides choose there, test is what it is."""
+    counts = {
+        "CE": ([[4, 4], [1, 1]], [[8, 0], [16, 16]]),
+        "CE, rate 0.003": ([[2, 2], [8, 8]], [[1, 1], [32, 32]]),
+        "DCOa": ([[4, 4], [1, 1]], [[16, 16], [64, 64]]),
+        "DCOa, rate 0.003": ([[1, 1], [2, 2]], [[0, 0], [128, 128]]),
+    }
+    for name, (validation, test) in counts.items():
+        (tmp_path / f"{name}-seed0.json").write_text(json.dumps(record(name, validation, test)))
+    arms = read_arms(tmp_path)
+    tuned_ce, tuned_dcoa = tuned_arms(arms)
+    assert tuned_ce.best[0, 0] == pytest.approx(32 / 128)
+    assert tuned_dcoa.best[0, 0] == pytest.approx(16 / 128)
+    assert "| CE, rate and epoch | 1 | best on validation | 25.0 |" in table(arms)
+    assert (
+        "| DCOa, rate and epoch (minus CE, rate and epoch) | best on validation | -12.5 [-12.5, -12.5] |"
+    ) in differences(arms)

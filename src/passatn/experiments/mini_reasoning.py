@@ -57,6 +57,10 @@ class Settings:
     warm_epochs: int = 2
 
 
+RATE_MARK = ", rate "
+"""Between the name of an arm and a learning rate other than the default."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One run: `kind` is ce, dcoa or grpo; `options` are fields of its configuration, over the defaults here."""
@@ -82,6 +86,16 @@ def variants(seed: int) -> list[Arm]:
         Arm("DCOa-64, age 16", "dcoa", seed, {"n_passes": 64.0, "max_estimate_age": 16}),
         Arm("DCOa-64, hard", "dcoa", seed, {"n_passes": 64.0, "rollout_weight": "hard"}),
         Arm("DCOa-256", "dcoa", seed, {"n_passes": 256.0}),
+    ]
+
+
+def other_rates(seed: int) -> list[Arm]:
+    """Both sides of the comparison at learning rates around the default, so that neither is favoured by it."""
+    rates = (3e-4, 3e-3)
+    return [
+        Arm(f"{name}{RATE_MARK}{rate:g}", kind, seed, options | {"learning_rate": rate})
+        for name, kind, options in (("CE", "ce", {}), ("DCOa-64", "dcoa", {"n_passes": 64.0}))
+        for rate in rates
     ]
 
 
@@ -137,7 +151,7 @@ def run_arm(arm: Arm, settings: Settings, base: Path, output: Path) -> None:
     with quiet_libraries():
         trainer = {"ce": _coverage, "dcoa": _coverage, "grpo": _grpo}[arm.kind](arm, settings, model, output)
         silence_trainer(trainer)
-        keep = _warm(settings, output, arm.seed) if arm.kind == "ce" else None
+        keep = _warm(settings, output, arm.seed) if arm.kind == "ce" and RATE_MARK not in arm.name else None
         evaluation = Evaluation(settings, first_epoch=settings.warm_epochs if arm.kind == "grpo" else 0, keep=keep)
         trainer.add_callback(evaluation)
         began = time.monotonic()
@@ -291,6 +305,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/mini-reasoning"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--variants", type=int, default=0, help="seeds of the variants of DCOa")
+    parser.add_argument("--rates", type=int, default=0, help="seeds of CE and DCOa at other learning rates")
     parser.add_argument("--epochs", type=int, default=Settings.epochs)
     parser.add_argument("--num-train", type=int, default=Settings.num_train)
     args = parser.parse_args()
@@ -298,7 +313,8 @@ def main() -> None:
     settings = Settings(epochs=args.epochs, num_train=args.num_train)
     pretrain(settings, args.output / "base")
     arms = [arm for seed in range(args.seeds) for arm in main_arms(seed)]
-    for arm in arms + [arm for seed in range(args.variants) for arm in variants(seed)]:
+    arms += [arm for seed in range(args.variants) for arm in variants(seed)]
+    for arm in arms + [arm for seed in range(args.rates) for arm in other_rates(seed)]:
         run_arm(arm, settings, args.output / "base", args.output)
         print(f"{arm.name}, seed {arm.seed}: done", flush=True)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from passatn.coverage import pass_at_n
 from passatn.evaluate import write_atomically
 from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
+from passatn.experiments.mini_reasoning import RATE_MARK
 from passatn.report.curve import Kind, TrainingHistory
 from passatn.report.plots import draw_over_training, save_png, themed_figure
 from passatn.report.theme import line_styles
@@ -101,6 +102,21 @@ def read_arms(folder: Path) -> list[ArmResults]:
     return sorted(arms, key=lambda arm: (list(KINDS).index(arm.kind), len(arm.name), arm.name))
 
 
+def tuned_arms(arms: Sequence[ArmResults]) -> list[ArmResults]:
+    """Each arm that was run at several learning rates, with the epochs of all of them to choose from."""
+    tuned = []
+    for arm in arms:
+        others = [other for other in arms if other.name.startswith(arm.name + RATE_MARK)]
+        if others:
+            seeds = min(len(other.records) for other in [arm, *others])
+            records = tuple(
+                {**arm.records[k], "evaluations": [e for one in [arm, *others] for e in one.records[k]["evaluations"]]}
+                for k in range(seeds)
+            )
+            tuned.append(ArmResults(f"{arm.name}, rate and epoch", arm.kind, arm.n_passes, records))
+    return tuned
+
+
 def table(arms: Sequence[ArmResults]) -> str:
     """Markdown: pass@N after the last epoch and at the best one, mean ± standard deviation over seeds."""
     head = ["arm", "seeds", "epoch", *(f"pass@{n}" for n in NS), "max. confidence", "roll-outs", "minutes"]
@@ -113,6 +129,8 @@ def table(arms: Sequence[ArmResults]) -> str:
         seeds = str(len(arm.records))
         rows.append([arm.name, seeds, f"last ({arm.epochs[-1]})", *_cells(arm.last), confidence, rollouts, minutes])
         rows.append(["", "", "best on validation", *_cells(arm.best), "", "", ""])
+    for arm in tuned_arms(arms):
+        rows.append([arm.name, str(len(arm.records)), "best on validation", *_cells(arm.best), "", "", ""])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
@@ -121,16 +139,24 @@ def differences(arms: Sequence[ArmResults]) -> str:
     base, rows = arms[0], [["minus " + arms[0].name, "epoch", *(f"pass@{n}" for n in NS)]]
     rows.append(["---"] * len(rows[0]))
     for arm in arms[1:]:
-        seeds = min(len(base.records), len(arm.records))
         for label, of in (("last", _last_values), ("best on validation", _best_values)):
-            values = (of(arm)[:seeds] - of(base)[:seeds]).mean(axis=0)
-            low, high = percentile_interval(bootstrap_means(values, num_resamples=4000), 0.95)
-            cells = [
-                f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
-                for m, a, b in zip(values.mean(axis=0), low, high, strict=True)
-            ]
-            rows.append([arm.name, label, *cells])
+            rows.append([arm.name, label, *_difference(of(arm), of(base))])
+    for base, *others in [tuned_arms(arms)] if tuned_arms(arms) else []:
+        for arm in others:
+            rows.append([f"{arm.name} (minus {base.name})", "best on validation"])
+            rows[-1] += _difference(_best_values(arm), _best_values(base))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _difference(values: Array, base: Array) -> list[str]:
+    """`[seeds, problems, len(NS)]` each, over the seeds both have."""
+    seeds = min(len(values), len(base))
+    by_problem = (values[:seeds] - base[:seeds]).mean(axis=0)
+    low, high = percentile_interval(bootstrap_means(by_problem, num_resamples=4000), 0.95)
+    return [
+        f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
+        for m, a, b in zip(by_problem.mean(axis=0), low, high, strict=True)
+    ]
 
 
 def _last_values(arm: ArmResults) -> Array:
@@ -156,7 +182,7 @@ def _values(evaluation: Mapping[str, Any], record: Mapping[str, Any]) -> Array:
 
 def plot(arms: Sequence[ArmResults], path: Path) -> Path:
     """pass@1, pass@16 and pass@128 over training, and the maximum confidence at the end (the paper's figure 3)."""
-    shown = [arm for arm in arms if len(arm.records) == len(arms[0].records)]
+    shown = [arm for arm in arms if "," not in arm.name]
     histories = [
         TrainingHistory(
             arm.name, arm.epochs, NS, arm.pass_at_n("test").mean(axis=0).tolist(), KINDS[arm.kind], arm.n_passes
