@@ -1,5 +1,8 @@
 """A server on 127.0.0.1 that speaks OpenAI's protocol as `vllm serve` documents it, over a tiny model, with faults.
 
+It takes weights as vLLM does in development mode: what has been drawn is remembered, as by a prefix cache, until that
+is dropped, and a load that fails ends the server.
+
     with FakeServer() as server:
         server.faults.extend([500, "drop"])
         ServerEngine(server.url, "tiny")
@@ -16,9 +19,11 @@ from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams
 from tiny import build_model, build_tokenizer
@@ -41,7 +46,8 @@ class RefusedError(Exception):
 class FakeServer:
     """Listens from `with` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.model = build_model(initializer_range=0.5).eval()
         self.asked: list[dict[str, Any]] = []
         """The bodies of all requests for completions, with their `path`, in the order of their arrival."""
@@ -56,6 +62,14 @@ class FakeServer:
         """False refuses them, None leaves them out in silence."""
         self.seeds_children = True
         """False gives all children the request's seed."""
+        self.has_dev_mode = True
+        self.hidden_folder = ""
+        """Weights below this path are not seen."""
+        self.is_deaf = False
+        """Says that it has loaded weights, and does not."""
+        self.num_loads = 0
+        self.is_broken = False
+        self._start_weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self._engine = HFEngine(self.model, build_tokenizer())
         self._tokenizer = build_tokenizer()
         self._drawn: dict[Any, Completion] = {}
@@ -66,8 +80,9 @@ class FakeServer:
         self._stopping = threading.Event()
 
     def __enter__(self) -> "FakeServer":
-        self._http = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self._http = _Server(("127.0.0.1", self._port), type("Handler", (_Handler,), {"fake": self}))
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
         return self
@@ -77,6 +92,39 @@ class FakeServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    @property
+    def is_over(self) -> bool:
+        """Connections that are still open get no more answers."""
+        return self._stopping.is_set()
+
+    def restart(self) -> None:
+        """Lose everything that has happened since the start."""
+        with self._generating:
+            self.model.load_state_dict(self._start_weights)
+            self._drawn.clear()
+
+    def command(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """vLLM's endpoints for development."""
+        if not self.has_dev_mode:
+            raise RefusedError(404, "Not Found")
+        if path.startswith("/reset_prefix_cache"):
+            with self._generating:
+                self._drawn.clear()
+            return {"success": True}
+        assert body["method"] == "reload_weights"
+        folder, is_checkpoint = Path(body["kwargs"]["weights_path"]), body["kwargs"].get("is_checkpoint_format", True)
+        files = [] if self.hidden_folder and folder.is_relative_to(self.hidden_folder) else folder.glob("*.safetensors")
+        tensors = [load_file(file) for file in files]
+        if not tensors:
+            self.is_broken = is_checkpoint
+            raise RefusedError(500, "Cannot find any model weights with `<path>`")
+        if is_checkpoint:
+            self.num_loads += 1
+            if not self.is_deaf:
+                with self._generating:
+                    self.model.load_state_dict(tensors[0])
+        return {"results": [None]}
 
     def children(self, prompt_ids: tuple[int, ...], seeds: list[str], params: dict[str, Any]) -> list[Completion]:
         """The completions with these seeds; what the model samples depends on them and the prompt alone."""
@@ -114,6 +162,8 @@ class FakeServer:
                 self._in_flight -= 1
 
     def _answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if self.is_broken:
+            raise RefusedError(500, "EngineCore encountered an issue.")
         if body["model"] != "tiny":
             raise RefusedError(404, f"The model `{body['model']}` does not exist.")
         if body.get("logprobs") and self.has_logprobs is False:
@@ -131,10 +181,13 @@ class FakeServer:
         params = {"max_new_tokens": body["max_tokens"]} | {name: body[name] for name in names if name in body}
         drawn = self.children(prompt_ids, seeds, params)
         log_p = self._token_log_p(prompt_ids, drawn) if body.get("logprobs") else [[]] * len(drawn)
+        prompt_log_p = self._prompt_log_p(prompt_ids) if "prompt_logprobs" in body else None
         choices = [
             self._choice(index, child, values, body, is_chat=is_chat)
             for index, (child, values) in enumerate(zip(drawn, log_p, strict=True))
         ]
+        if prompt_log_p is not None and self.has_logprobs:
+            choices[0]["prompt_logprobs"] = prompt_log_p
         return {"id": "cmpl-0", "model": "tiny", "choices": choices[::-1], "usage": {"prompt_tokens": len(prompt_ids)}}
 
     def _prompt_ids(self, prompt: Any) -> tuple[int, ...]:
@@ -158,6 +211,12 @@ class FakeServer:
         if body.get("return_token_ids"):
             choice["token_ids"] = list(child.token_ids)
         return choice
+
+    def _prompt_log_p(self, prompt_ids: tuple[int, ...]) -> list[Any]:
+        with torch.no_grad(), self._generating:
+            log_p = self.model(torch.tensor([prompt_ids])).logits[0, :-1].log_softmax(-1)
+        pairs = zip(log_p, prompt_ids[1:], strict=True)
+        return [None, *({str(token): {"logprob": float(row[token]), "rank": 1}} for row, token in pairs)]
 
     def _token_log_p(self, prompt_ids: tuple[int, ...], drawn: list[Completion]) -> list[list[float]]:
         """Of each sampled token; the padding stands behind, where a causal model does not see it."""
@@ -190,11 +249,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.startswith(("/collective_rpc", "/reset_prefix_cache")):
+            self._serve(lambda: (self.fake.command(self.path, body), None))
+            return
         known = self.path in ("/v1/completions", "/v1/chat/completions")
         self._serve(lambda: self.fake.completions(self.path, body) if known else self._unknown())
 
     def _serve(self, work: Callable[[], tuple[dict[str, Any], Fault | None]]) -> None:
         fault: Fault | None = None
+        if self.fake.is_over:
+            self.close_connection = True
+            return
         try:
             self._check_key()
             answer, fault = work()

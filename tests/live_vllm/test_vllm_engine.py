@@ -75,6 +75,15 @@ def test_a_part_of_the_samples_is_drawn_with_the_seeds_of_the_whole(engine):
     assert [c.token_ids for c in other] != [c.token_ids for c in whole[:CHUNK]]
 
 
+def test_requests_with_indices_of_their_own_get_those_samples_of_the_whole(engine):
+    params = SamplingParams(n=2 * CHUNK, max_new_tokens=8, seed=1)
+    whole = {(c.problem_id, c.index): c.token_ids for c in engine.sample(REQUESTS, params)}
+    wanted = {"a": range(3, CHUNK + 5), "b": range(2)}
+    uneven = engine.sample([replace(r, indices=wanted[r.problem_id]) for r in REQUESTS], replace(params, n=1))
+    assert [(c.problem_id, c.index) for c in uneven] == [(p, k) for p, indices in wanted.items() for k in indices]
+    assert [c.token_ids for c in uneven] == [whole[c.problem_id, c.index] for c in uneven]
+
+
 def test_chunks_do_not_repeat_each_other(engine):
     seeds = {chunk_seed(0, problem, chunk) + child for problem in "ab" for chunk in range(50) for child in range(CHUNK)}
     assert len(seeds) == 2 * 50 * CHUNK

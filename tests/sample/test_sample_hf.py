@@ -1,4 +1,4 @@
-"""Sampling through `generate`: reproducible sample by sample, from the right distribution, with the right log p."""
+"""Sampling with transformers: reproducible sample by sample, from the right distribution, with the right log p."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from sample_models import EOS, random_model
 from scipy import stats
 from transformers import GenerationConfig, PreTrainedModel
 
-from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions
+from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, hf, score_completions
 from passatn.tasks.encoding import EncodedExample
 from tiny import build_model, build_tokenizer
 from tiny_files import byte_tokenizer
@@ -194,15 +194,15 @@ def test_sampling_in_the_middle_of_training_and_with_adapters() -> None:
 def test_out_of_memory_halves_the_batch_and_changes_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(vocab_size=20)
     expected = engine(model).sample(REQUESTS, PARAMS)
-    generate, sizes = model.generate, []
+    sampled, sizes = hf.sample_with_shared_prefixes, []
 
-    def generate_at_most_five(**kwargs: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(kwargs["input_ids"]))
+    def at_most_five(model: object, prompts: list[tuple[int, ...]], *args: object) -> object:
+        sizes.append(len(prompts))
         if sizes[-1] > 5:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
-        return generate(**kwargs)
+        return sampled(model, prompts, *args)
 
-    monkeypatch.setattr(model, "generate", generate_at_most_five)
+    monkeypatch.setattr(hf, "sample_with_shared_prefixes", at_most_five)
     assert drawn(engine(model).sample(REQUESTS, PARAMS)) == drawn(expected)
     assert sizes == [32, 16, 8, 4, 4, 4, 4, 4, 4, 4, 4]
 

@@ -423,13 +423,6 @@ def test_a_store_is_filled_with_the_samples_of_the_engine(server: FakeServer, en
     assert counted == Counter((c.problem_id, c.text, c.num_tokens, c.finished) for c in in_memory)
 
 
-def test_scores_and_weights_are_refused(engine: ServerEngine) -> None:
-    with pytest.raises(ValueError, match="a server gives no exact scores"):
-        engine.score([EncodedExample((3,), (4, 1))])
-    with pytest.raises(ValueError, match="a server takes no new weights"):
-        engine.update_weights({})
-
-
 def test_a_closed_engine_says_so_and_closing_ends_what_waits(server: FakeServer) -> None:
     engine = ServerEngine(server.url, "tiny")
     errors: list[BaseException] = []

@@ -7,19 +7,25 @@ from typing import Any
 
 import torch
 
+from passatn.sample.server import ServerEngine
 from rollout_helpers import EndsWell, make_rollout_trainer, make_rows, surrogate_logs
 
 torch.set_num_threads(1)
 
 
 def run(folder: Path, settings: dict) -> tuple[Any, EndsWell]:
-    """Plain SGD: a difference in the gradient stays a difference in the weights."""
+    """Plain SGD: a difference in the gradient stays a difference in the weights.
+
+    The settings may hold a `server`, the arguments of the ServerEngine that draws the roll-outs.
+    """
     verifier = EndsWell()
+    server = settings.pop("server", None)
+    engine = {"rollout_engine": ServerEngine(model="tiny", **server)} if server else {}
     trainer = make_rollout_trainer(
         folder,
         make_rows(32),
         verifier=verifier,
-        arguments={"optimizer_cls_and_kwargs": (torch.optim.SGD, {"lr": 0.02})},
+        arguments={"optimizer_cls_and_kwargs": (torch.optim.SGD, {"lr": 0.02}), **engine},
         **{"max_steps": 4, "learning_rate": 0.02, **settings},
     )
     trainer.train()

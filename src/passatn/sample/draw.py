@@ -62,7 +62,7 @@ class SampleTokens(LogitsProcessor):
     """Chooses the next token of every row and returns scores whose maximum it is, for `generate(do_sample=False)`.
 
     Keeps the log-probability of each choice at temperature 1 without truncation in `log_p`: a float32 tensor `[batch]`
-    per step. One instance serves one call of `generate`.
+    per step. One instance serves one call of `generate`, or any number of calls of `choose`.
     """
 
     def __init__(self, uniforms: torch.Tensor | None, temperature: float, top_k: int, top_p: float) -> None:
@@ -74,18 +74,28 @@ class SampleTokens(LogitsProcessor):
         self._one_hot = torch.empty(0)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        tokens, log_p = self.choose(len(self.log_p), slice(None), scores)
+        self.log_p.append(log_p)
+        return self._scores_for(tokens, scores)
+
+    def choose(
+        self, step: int, samples: torch.Tensor | slice, scores: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens int64 `[samples]` and their log-probabilities at temperature 1, from logits `[samples, vocabulary]`.
+
+        `samples` says which columns of the random numbers they are, `step` which row.
+        """
         log_p = scores.log_softmax(-1)
         if self._uniforms is None:
             tokens = log_p.argmax(-1)
         else:
             warped = log_p
             for warper in self._warpers:
-                warped = warper(input_ids, warped)
-            tokens = inverse_cdf(self._probabilities(warped), self._uniforms[len(self.log_p)])
+                warped = warper(None, warped)
+            tokens = inverse_cdf(self._probabilities(warped), self._uniforms[step, samples])
             # Only NaN logits lead past the vocabulary; the log-probability is then NaN, which the engine reports.
             tokens = tokens.clamp(max=scores.shape[-1] - 1)
-        self.log_p.append(log_p.gather(1, tokens[:, None])[:, 0])
-        return self._scores_for(tokens, scores)
+        return tokens, log_p.gather(1, tokens[:, None])[:, 0]
 
     def _probabilities(self, log_p: torch.Tensor) -> torch.Tensor:
         """`log_p` as unnormalised probabilities, padded with zeros to whole blocks."""

@@ -31,7 +31,7 @@ class SampleRequest:
     tokenisation; or, for servers whose tokenizer is out of reach, its text, or the messages of a chat.
 
     Raises:
-        ValueError: not exactly one of the three.
+        ValueError: not exactly one of the three, or no samples asked for.
     """
 
     problem_id: str
@@ -39,8 +39,13 @@ class SampleRequest:
     text: str | None = None
     messages: tuple[tuple[str, str], ...] = ()
     """(role, content) pairs."""
+    indices: range | None = None
+    """Which of its samples are drawn, for requests that need different numbers of them; None: those of the parameters,
+    which these override."""
 
     def __post_init__(self) -> None:
+        if self.indices is not None and (not self.indices or self.indices.step != 1 or self.indices.start < 0):
+            raise ValueError(f"problem {self.problem_id!r}: indices must be a range 0 ≤ a < b, got {self.indices}")
         if sum((bool(self.prompt_ids), self.text is not None, bool(self.messages))) != 1:
             raise ValueError(f"problem {self.problem_id!r}: the prompt has no tokens, or is given in several forms")
 
@@ -83,6 +88,23 @@ class SamplingParams:
         if self.temperature == 0 and self.n > 1:
             raise ValueError(f"at temperature 0 all samples are equal: n must be 1, got {self.n}")
 
+    def indices_of(self, request: SampleRequest) -> range:
+        """The samples of this prompt that are to be drawn.
+
+        Raises:
+            ValueError: several at temperature 0, where all are equal.
+        """
+        indices = range(self.first_index, self.first_index + self.n) if request.indices is None else request.indices
+        if self.temperature == 0 and len(indices) > 1:
+            raise ValueError(
+                f"problem {request.problem_id!r}: at temperature 0 all samples are equal, {len(indices)} were asked for"
+            )
+        return indices
+
+    def count(self, requests: Sequence[SampleRequest]) -> int:
+        """How many completions these requests come to."""
+        return sum(len(self.indices_of(request)) for request in requests)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -114,7 +136,7 @@ class Engine(Protocol):
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
     ) -> list[Completion]:
-        """`params.n` completions of each prompt, ordered as the requests are and then by index.
+        """`params.n` completions of each prompt, or its `indices`, ordered as the requests are and then by index.
 
         Raises:
             ValueError: two requests have the same problem id.

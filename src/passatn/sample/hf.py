@@ -1,4 +1,7 @@
-"""Sampling with transformers' own `generate`: the engine that works wherever the model does.
+"""Sampling with transformers: the engine that works wherever the model does.
+
+Samples with equal beginnings share their work (`shared_prefix`); with stop strings, and for models that keep more than
+keys and values, transformers' own `generate` draws them.
 
 Each sample is reproducible by itself (see `draw`): batching, the number of samples and interruptions do not change it.
 The model's generation_config (the temperature or repetition penalty that instruct models carry) is ignored: what is
@@ -22,6 +25,7 @@ from passatn.sample.modes import inference
 from passatn.sample.parity import Weights, named_tensors
 from passatn.sample.progress import progress_bar
 from passatn.sample.score import score_completions
+from passatn.sample.shared_prefix import can_share_prefixes, sample_with_shared_prefixes
 from passatn.sample.stops import cut_at_stop
 from passatn.tasks.encoding import EncodedExample
 
@@ -62,23 +66,22 @@ class HFEngine(Greedy):
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
     ) -> list[Completion]:
-        """`params.n` completions of each prompt, ordered as the requests are and then by index.
+        """`params.n` completions of each prompt, or its `indices`, ordered as the requests are and then by index.
 
         Raises:
             ValueError: two requests have the same problem id, or the model's logits are NaN.
             RuntimeError: a single sequence does not fit into memory.
         """
         check_requests(requests)
-        indices = range(params.first_index, params.first_index + params.n)
         by_length = sorted(requests, key=lambda request: len(request.prompt_ids), reverse=True)
-        rows = [(request, index) for request in by_length for index in indices]
+        rows = [(request, index) for request in by_length for index in params.indices_of(request)]
         batches = self._plan_batches(rows, params.max_new_tokens)
         done: dict[tuple[str, int], Completion] = {}
         with self._ready(), progress_bar("sampling", len(rows), show=progress) as advance:
             for batch, completions in run_in_batches(batches, self._runner(params)):
                 done.update(((completion.problem_id, completion.index), completion) for completion in completions)
                 advance(len(batch))
-        return [done[request.problem_id, index] for request in requests for index in indices]
+        return [done[request.problem_id, index] for request in requests for index in params.indices_of(request)]
 
     def score(
         self, examples: Sequence[EncodedExample], *, temperatures: Sequence[float] = (1.0,), progress: bool = False
@@ -130,26 +133,43 @@ class HFEngine(Greedy):
         return lambda rows: self._generate(rows, params, config)
 
     def _generate(self, rows: list[_Row], params: SamplingParams, config: GenerationConfig) -> list[Completion]:
-        device = parameter_device(self._model)
-        input_ids, attention_mask = (torch.from_numpy(a).to(device) for a in _pad([r.prompt_ids for r, _ in rows]))
         uniforms = None
         if params.temperature > 0:
             named = [(request.problem_id, index) for request, index in rows]
-            uniforms = uniforms_of_rows(named, params.seed, params.max_new_tokens, device)
+            uniforms = uniforms_of_rows(named, params.seed, params.max_new_tokens, parameter_device(self._model))
         sampler = SampleTokens(uniforms, params.temperature, params.top_k, params.top_p)
+        prompts = [request.prompt_ids for request, _ in rows]
+        if not params.stop and can_share_prefixes(self._model):
+            tokens, log_p = sample_with_shared_prefixes(
+                self._model, prompts, sampler, self._stop_ids, params.max_new_tokens
+            )
+        else:
+            tokens, log_p = self._generate_rows(prompts, sampler, config, use_stop_strings=bool(params.stop))
+        completions = self._completions(rows, tokens, log_p)
+        if not params.stop:
+            return completions
+        return [self._cut(c, row, params.stop) for c, row in zip(completions, log_p, strict=True)]
+
+    def _generate_rows(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        sampler: SampleTokens,
+        config: GenerationConfig,
+        *,
+        use_stop_strings: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and log-probabilities `[samples, steps]` by transformers' `generate`, a row for each sample."""
+        device = parameter_device(self._model)
+        input_ids, attention_mask = (torch.from_numpy(array).to(device) for array in _pad(prompts))
         sequences = self._model.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,
             generation_config=config,
             logits_processor=LogitsProcessorList([sampler]),
-            tokenizer=self._tokenizer if params.stop else None,
+            tokenizer=self._tokenizer if use_stop_strings else None,
         )
         tokens = sequences[:, input_ids.shape[1] :].cpu().numpy()
-        log_p = torch.stack(sampler.log_p, dim=1)[:, : tokens.shape[1]].cpu().double().numpy()
-        completions = self._completions(rows, tokens, log_p)
-        if not params.stop:
-            return completions
-        return [self._cut(c, row, params.stop) for c, row in zip(completions, log_p, strict=True)]
+        return tokens, torch.stack(sampler.log_p, dim=1)[:, : tokens.shape[1]].cpu().double().numpy()
 
     def _cut(self, completion: Completion, log_p: np.ndarray, stop: Sequence[str]) -> Completion:
         """A completion that contains a stop string, cut there; `log_p` `[steps]` of its tokens."""

@@ -59,6 +59,26 @@ def load_tokenizer(name: str, *, trust_remote_code: bool = False) -> PreTrainedT
         raise ValueError(f"cannot load the tokenizer {name!r}: {reason:.300}") from None
 
 
+def context_length(name: str, *, trust_remote_code: bool = False) -> int | None:
+    """Tokens that a model takes, prompt and completion together, as its configuration says; None where it does not.
+
+    Raises:
+        ValueError: the model is not there or cannot be read; one line that names it.
+    """
+    if (Path(name) / ADAPTER_CONFIG).is_file():
+        return context_length(_base_of(Path(name)), trust_remote_code=trust_remote_code)
+    where: dict[str, Any] = {"pretrained_model_name_or_path": name}
+    if name.endswith(".gguf"):
+        _check_gguf(Path(name))
+        where = {"pretrained_model_name_or_path": str(Path(name).parent), "gguf_file": Path(name).name}
+    try:
+        config = AutoConfig.from_pretrained(**where, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"cannot load the model {name!r}: {reason:.300}") from None
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 def _load_adapter(folder: Path, dtype: str, trust_remote_code: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from peft import PeftModel
 

@@ -97,18 +97,17 @@ class RayEngine(Greedy):
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
     ) -> list[Completion]:
-        """`params.n` completions of each prompt, ordered as the requests are and then by index."""
+        """`params.n` completions of each prompt, or its `indices`, ordered as the requests are and then by index."""
         check_requests(requests, need_token_ids=False)
         from passatn.sample.progress import progress_bar
 
         done: dict[tuple[str, int], Completion] = {}
         jobs = _split(requests, params, JOBS_PER_WORKER * len(self._workers))
-        with progress_bar("sampling", len(requests) * params.n, show=progress) as advance:
+        with progress_bar("sampling", params.count(requests), show=progress) as advance:
             for _, completions in self.sample_jobs(jobs):
                 done.update(((completion.problem_id, completion.index), completion) for completion in completions)
                 advance(len(completions))
-        indices = range(params.first_index, params.first_index + params.n)
-        return [done[request.problem_id, index] for request in requests for index in indices]
+        return [done[request.problem_id, index] for request in requests for index in params.indices_of(request)]
 
     def sample_jobs(self, jobs: Sequence[Job]) -> Iterator[tuple[int, list[Completion]]]:
         """(number of the job, its completions) as they are finished, each exactly once.
@@ -242,6 +241,8 @@ class _Worker:
 
 def _split(requests: Sequence[SampleRequest], params: SamplingParams, num_jobs: int) -> list[Job]:
     """About `num_jobs` jobs: by problems where there are enough, else also by indices, at the borders of chunks."""
+    if any(request.indices is not None for request in requests):
+        return _split_uneven(requests, params, num_jobs)
     size = max(1, math.ceil(len(requests) / num_jobs))
     groups = [requests[start : start + size] for start in range(0, len(requests), size)]
     num_pieces = max(1, num_jobs // max(1, len(groups)))
@@ -252,6 +253,26 @@ def _split(requests: Sequence[SampleRequest], params: SamplingParams, num_jobs: 
         first, stop = max(start, params.first_index), min(start + step, params.first_index + params.n)
         jobs += [(group, replace(params, n=stop - first, first_index=first)) for group in groups]
     return jobs
+
+
+def _split_uneven(requests: Sequence[SampleRequest], params: SamplingParams, num_jobs: int) -> list[Job]:
+    """As `_split`, where problems need different numbers of samples: about `num_jobs` jobs of equally many samples."""
+    size = CHUNK * math.ceil(params.count(requests) / num_jobs / CHUNK)
+    jobs: list[Job] = []
+    group, room = [], size
+    for request in requests:
+        indices = params.indices_of(request)
+        start = indices.start
+        while start < indices.stop:
+            stop = min(indices.stop, (start + max(room, CHUNK)) // CHUNK * CHUNK)
+            group.append(replace(request, indices=range(start, stop)))
+            room -= stop - start
+            start = stop
+            # A request that goes on goes on in another job: one job must not hold two requests with the same id.
+            if room <= 0 or start < indices.stop:
+                jobs.append((group, params))
+                group, room = [], size
+    return [*jobs, (group, params)] if group else jobs
 
 
 def start_local_ray(num_cpus: int | None = None) -> Any:

@@ -71,11 +71,26 @@ class ServerClient:
         Raises:
             ServerError: the server, `about` and the server's own message.
         """
+        return await self._post(self._client, path, body, about, {})
+
+    async def command(self, path: str, body: Mapping[str, Any], *, about: str, remedies: Mapping[int, str]) -> Any:
+        """As `post`, to a path beside OpenAI's protocol, and not repeated.
+
+        Args:
+            remedies: what to do about an HTTP status, for the error's message.
+        """
+        url = str(self._client.base_url).rstrip("/").removesuffix("/v1") + path
+        return await self._post(self._client.with_options(max_retries=0), url, body, about, remedies)
+
+    async def _post(
+        self, client: Any, path: str, body: Mapping[str, Any], about: str, remedies: Mapping[int, str]
+    ) -> Any:
         try:
             async with self._slots:
-                return await self._client.post(path, cast_to=object, body=body)
+                return await client.post(path, cast_to=object, body=body)
         except self._openai.APIError as error:
-            reason = self._reason(error) + self._advice(error, body)
+            remedy = remedies.get(getattr(error, "status_code", 0))
+            reason = self._reason(error) + (f"; {remedy}" if remedy else self._advice(error, body))
         except ValueError as error:
             reason = f"the answer is not JSON ({error})"
         raise self.error(about, reason)

@@ -12,6 +12,7 @@ from typing import Any
 
 from passatn.sample.engine import Completion, SampleRequest, SamplingParams
 from passatn.sample.vllm import CHUNK, chunk_seed
+from passatn.tasks.encoding import EncodedExample
 
 IMPOSSIBLE_LOG_P = -30 * math.log(10)
 """Independent samples that were less probable than this to be all equal were not independent."""
@@ -33,9 +34,9 @@ class Piece:
 
 def pieces_of(requests: Sequence[SampleRequest], params: SamplingParams, size: int) -> Iterator[Piece]:
     """The pieces of all samples in order, of at most `size` samples; `size` divides CHUNK."""
-    end = params.first_index + params.n
     for request in requests:
-        start = params.first_index
+        indices = params.indices_of(request)
+        start, end = indices.start, indices.stop
         while start < end:
             stop = min(end, (start // size + 1) * size)
             yield Piece(request, params, start, stop - start)
@@ -70,6 +71,28 @@ def request_body(piece: Piece, model: str, *, logprobs: bool, extra_body: Mappin
         # 0 as "none". For chats a switch.
         body["logprobs"] = True if request.messages else 1
     return body | dict(extra_body)
+
+
+def score_body(example: EncodedExample, model: str) -> dict[str, Any]:
+    """The JSON of a request for the log-probabilities of a prompt's tokens, with `prompt_logprobs` of vLLM."""
+    prompt = [*example.prompt_ids, *example.completion_ids]
+    return {"model": model, "prompt": prompt, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+
+
+def score_of(example: EncodedExample, answer: Any) -> float:
+    """log p of the completion, from the answer to `score_body`.
+
+    Raises:
+        ValueError: the answer lacks the log-probability of a token.
+    """
+    try:
+        entries = answer["choices"][0]["prompt_logprobs"][len(example.prompt_ids) :]
+        pairs = zip(entries, example.completion_ids, strict=True)
+        return math.fsum(entry[str(token)]["logprob"] for entry, token in pairs)
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ValueError(
+            "the answer lacks log-probabilities of the prompt's tokens (prompt_logprobs, which vLLM gives)"
+        ) from None
 
 
 def completions_of(piece: Piece, answer: Any) -> list[Completion]:

@@ -96,9 +96,9 @@ class VLLMEngine(Greedy):
     def sample(
         self, requests: Sequence[SampleRequest], params: SamplingParams, *, progress: bool = False
     ) -> list[Completion]:
-        """`params.n` completions of each prompt, ordered as the requests are and then by index."""
+        """`params.n` completions of each prompt, or its `indices`, ordered as the requests are and then by index."""
         check_requests(requests)
-        parts = [(request, *part) for request in requests for part in _parts(params)]
+        parts = [(request, *part) for request in requests for part in _parts(params.indices_of(request))]
         with self._awake():
             outputs = self._llm.generate(
                 [{"prompt_token_ids": list(request.prompt_ids)} for request, _, _ in parts],
@@ -190,9 +190,9 @@ def chunk_seed(seed: int, problem_id: str, chunk: int) -> int:
     return int.from_bytes(digest, "little") >> 2
 
 
-def _parts(params: SamplingParams) -> Iterator[tuple[int, int]]:
+def _parts(indices: range) -> Iterator[tuple[int, int]]:
     """(first index, count) of the pieces of the index range, none of which crosses a chunk's border."""
-    start, end = params.first_index, params.first_index + params.n
+    start, end = indices.start, indices.stop
     while start < end:
         stop = min(end, (start // CHUNK + 1) * CHUNK)
         yield start, stop - start

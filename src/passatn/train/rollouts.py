@@ -77,7 +77,8 @@ class RolloutEstimator:
     """Estimates of candidates, made by roll-outs or taken from the cache; the same on every process.
 
     Args:
-        engine: draws the roll-outs of this process's share of the candidates.
+        engine: draws the roll-outs of this process's share of the candidates; of all, where it is one for all processes
+            (`is_shared`) and this is the main one.
         rule: says after which roll-outs keep or discard is decided, and how.
         seed: of the roll-outs, together with the step and the candidate.
         max_age: optimizer steps for which an estimate is used again.
@@ -104,6 +105,7 @@ class RolloutEstimator:
         self._accelerator, self._seed, self._max_age = accelerator, seed, max_age
         self._max_new_tokens, self._temperature = max_new_tokens, temperature
         self._update_engine, self._answer_key = update_engine, answer_key
+        self._is_shared: bool = getattr(engine, "is_shared", False)
         self._engine_step: int | None = None
         self._estimates: dict[int, Estimate] = {}
         self._counts = RolloutCounts()
@@ -115,12 +117,8 @@ class RolloutEstimator:
         missing = [candidate for candidate in wanted if not self._is_young(candidate, step)]
         self._counts.saved_by_reuse += self._num_rollouts * (len(wanted) - len(missing))
         if missing:
-            if self._update_engine is not None and self._engine_step != step:
-                with self.stopwatch.phase("transfer"):
-                    self._update_engine()
-                self._engine_step = step
-            world_size, rank = self._accelerator.num_processes, self._accelerator.process_index
-            share = [self._roll_out(missing[rank::world_size], step)]
+            self._bring_weights(step)
+            share = [self._roll_out(self._share(missing), step)]
             with self.stopwatch.phase("waiting"):
                 shares = gather_object(share)
             for estimates, counts in shares:
@@ -150,6 +148,20 @@ class RolloutEstimator:
         return known is not None and 0 <= step - known.step <= self._max_age
 
     # ---- roll-outs of this process ----
+
+    def _share(self, candidates: list[int]) -> list[int]:
+        if self._is_shared:
+            return candidates if self._accelerator.is_main_process else []
+        return candidates[self._accelerator.process_index :: self._accelerator.num_processes]
+
+    def _bring_weights(self, step: int) -> None:
+        if self._update_engine is None or self._engine_step == step:
+            return
+        if self._is_shared and not self._accelerator.is_main_process:
+            return
+        with self.stopwatch.phase("transfer"):
+            self._update_engine()
+        self._engine_step = step
 
     def _roll_out(self, candidates: list[int], step: int) -> tuple[dict[int, Estimate], RolloutCounts]:
         tallies = {candidate: _Tally() for candidate in candidates}
