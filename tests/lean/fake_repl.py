@@ -1,10 +1,12 @@
 """Speaks the REPL's protocol, in the manner of the community's (several lines per reply), and knows two tactics.
 
-`skip` changes nothing, `crash` ends the process, `crash once` only the first time; every request is noted in a file.
+`skip` (with anything after it) changes nothing, `sleep 1` takes a second, `crash` ends the process, `crash once` only
+the first time; every request is noted in a file.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 LOG = Path(sys.argv[-1])
@@ -19,7 +21,9 @@ def answer(request: dict[str, object], num_states: int) -> dict[str, object]:
     tactic = request["tactic"]
     if tactic == "crash" or (tactic == "crash once" and LOG.read_text().count("crash once") == 1):
         sys.exit(3)
-    if tactic in ("skip", "crash once"):
+    if str(tactic).startswith("sleep"):
+        time.sleep(float(str(tactic).split()[1]))
+    if tactic == "crash once" or str(tactic).split()[0] in ("skip", "sleep"):
         return {"proofState": num_states, "goals": ["⊢ P"]}
     if tactic == "messages":
         return {"messages": [{"severity": "error", "data": "by message"}], "proofState": num_states, "goals": []}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lean_proofs import HONEST, require_lean
@@ -212,6 +213,94 @@ def test_a_process_that_crashes_once_is_not_noticed(tmp_path: Path) -> None:
         second = reached(pool.apply(pool.start(COMMUTES), "skip"))
         assert reached(pool.apply(second, "crash once")).tactics == ("skip", "crash once")
         assert pool.num_starts == 2
+
+
+def fake_pool(requests: Path, **options: Any) -> LeanPool:
+    return LeanPool(start_repl=lambda: ReplClient(fake_repl(requests)), **options)
+
+
+def ahead(first: ProofState, *marked: str) -> list[tuple[ProofState, str]]:
+    """Enough tactics that a thread takes many of them at once, with those that are `marked` among the first."""
+    return [(first, tactic) for tactic in ("skip 0", *marked, *(f"skip {n}" for n in range(1, 40)))]
+
+
+def test_tactics_are_sent_ahead_of_replies(tmp_path: Path) -> None:
+    """While the process sleeps over one tactic, those after it wait in its pipe: it has all when it goes on."""
+    with fake_pool(tmp_path / "requests", num_workers=1) as pool:
+        first = pool.start(COMMUTES)
+        steps = pool.apply_many(ahead(first, "sleep 0.1", "foo"))
+        assert reached(steps[1]).tactics == ("sleep 0.1",)
+        assert failed(steps[2]).message == "unknown tactic foo"
+        assert [reached(step).tactics[0] for step in steps[3:]] == [f"skip {n}" for n in range(1, 40)]
+        assert pool.num_starts == 1
+
+
+def test_each_tactic_sent_ahead_has_the_time_limit_to_itself(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1, timeout_seconds=0.6) as pool:
+        first = pool.start(COMMUTES)
+        steps = pool.apply_many(ahead(first, "sleep 0.3", "sleep 0.31", "sleep 0.32", "sleep 5", "foo"))
+        assert [is_open(step) for step in steps[:4]] == [True] * 4
+        assert failed(steps[4]).kind is FailureKind.TIMEOUT
+        assert failed(steps[5]).kind is FailureKind.ERROR
+        assert all(reached(step) for step in steps[6:])
+        assert pool.num_starts == 2
+
+
+def test_the_tactic_that_crashed_is_the_one_to_blame(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1) as pool:
+        first = pool.start(COMMUTES)
+        steps = pool.apply_many(ahead(first, "crash once", "crash", "foo"))
+        assert reached(steps[1]).tactics == ("crash once",)
+        assert failed(steps[2]).kind is FailureKind.CRASH
+        assert failed(steps[3]).kind is FailureKind.ERROR
+        assert all(reached(step) for step in steps[4:])
+        assert pool.num_starts == 5, "one, one after 'crash once', three that 'crash' has ended"
+        assert (tmp_path / "requests").read_text().count('"crash"') == 3
+
+
+def test_requests_larger_than_the_pipe_block_nobody(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1) as pool:
+        first = pool.start(COMMUTES)
+        large = [f"skip {n} {'x' * size}" for n, size in enumerate([100_000, 10, 20_000, 20_000, 120_000, 5])]
+        steps = pool.apply_many(ahead(first, *large))
+        assert [reached(step).tactics[0] for step in steps[1:7]] == large
+
+
+def test_a_process_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    """One process sleeps; the other takes what is left in its queue."""
+    with fake_pool(tmp_path / "requests", num_workers=2, timeout_seconds=20) as pool:
+        first = pool.start(COMMUTES)
+        slow = pool.submit(first, "sleep 3")
+        time.sleep(0.2)
+        started = time.monotonic()
+        steps = pool.submit_many([(first, f"skip {n}") for n in range(64)])
+        assert sum(1 for step in steps[1:] if step.result(timeout=2.5)) == 63
+        assert time.monotonic() - started < 2.5
+        assert not slow.done()
+
+
+def test_as_many_processes_as_there_are_work_at_once(tmp_path: Path) -> None:
+    """Tactics of one theorem that take time and no processor: eight processes are some seven times as fast as one."""
+    seconds = {}
+    for workers in (1, 8):
+        with fake_pool(tmp_path / "requests", num_workers=workers) as pool:
+            first = pool.start(COMMUTES)
+            pool.apply_many([(first, f"sleep 0.05 {n}") for n in range(3 * workers)])
+            started = time.monotonic()
+            pool.apply_many([(first, f"sleep 0.02 {n}") for n in range(20 * workers)])
+            seconds[workers] = time.monotonic() - started
+    assert seconds[8] < 2 * seconds[1]
+
+
+def test_a_pool_that_is_closed_in_the_middle_starts_nothing_more(tmp_path: Path) -> None:
+    pool = fake_pool(tmp_path / "requests", num_workers=1)
+    first = pool.start(COMMUTES)
+    futures = pool.submit_many(ahead(first, "sleep 5"))
+    time.sleep(0.3)
+    pool.close()
+    assert all(future.done() for future in futures)
+    assert isinstance(futures[-1].exception(), LeanError)
+    assert (pool.num_starts, pool.pids) == (1, [])
 
 
 def test_where_nothing_starts_there_is_an_error(tmp_path: Path) -> None:

@@ -77,7 +77,6 @@ def test_limits_hold() -> None:
         ({"statement": "theorem t : 1 = 1 := by"}, "must end before ':='"),
         ({"header": ["def n := 1"]}, "'header' must be Lean text"),
         ({"header": "def n := foo"}, "Lean does not accept the statement"),
-        ({"project": "/somewhere"}, "'project'"),
     ],
 )
 def test_a_bad_problem_is_an_error(verifier: LeanVerifier, metadata: dict[str, Any], reason: str) -> None:

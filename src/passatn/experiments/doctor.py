@@ -50,7 +50,7 @@ def diagnose() -> list[Check]:
         for extra, purpose in PURPOSES.items()
         for requirement in extras.get(extra, [])
     ]
-    return [*checks, *optional, _lean(), *_confinement()]
+    return [*checks, *optional, _lean(), _lean_projects(), *_confinement()]
 
 
 def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
@@ -120,6 +120,18 @@ def _lean() -> Check:
     except LeanError as error:
         return Check("Lean (embedded)", "missing", str(error))
     return Check("Lean (embedded)", "missing" if messages else "ok", messages[0].text if messages else "", LEAN_VERSION)
+
+
+def _lean_projects() -> Check:
+    """Whether there is a Lake for projects of the user's own (Mathlib); it is not run, since elan might download."""
+    from passatn.lean.lake import ELAN_HINT, find_program
+
+    part = "Lean (own projects)"
+    elan, lake = find_program("elan"), find_program("lake")
+    if lake is None:
+        remedy = "run 'elan default stable'" if elan else ELAN_HINT
+        return Check(part, "missing", f"only needed for Mathlib and other projects of Lean: {remedy}")
+    return Check(part, "ok", "" if elan else "elan was not found: Lake's Lean must be that of each project", lake)
 
 
 def _confinement() -> list[Check]:

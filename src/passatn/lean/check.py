@@ -16,7 +16,7 @@ A proof counts only if
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
@@ -44,6 +44,10 @@ class Ruling(StrEnum):
     PROVED = "proved"
     REFUSED = "refused"
     FAILED = "failed"
+    TIMEOUT = "timeout"
+    """A time limit was reached: `check_proof` raises instead."""
+    ERROR = "error"
+    """Another limit, or Lean itself: `check_proof` raises instead."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,17 @@ def check_proof(
     Raises GoalError for a problem that Lean does not accept, LeanTimeoutError and LeanMemoryError at a limit,
     LeanUnavailableError without an embedded Lean, and LeanError where Lean itself fails or `cancelled` turns true.
     """
-    limits = _Limits(timeout_seconds, memory_mb)
-    reference = _reference(goal, limits, cancelled)
+    limits = Limits(timeout_seconds, memory_mb)
+    reference = reference_of(goal, limits, cancelled)
     body = proof_body(proof)
     if reason := why_refused(body):
         return Check(Ruling.REFUSED, reason)
-    text = f"{_opening(goal)} := by\n{indent(body)}\n"
+    text = whole_text(goal, body)
     run = _run(text, limits, cancelled)
-    if complaint := _complaint(run, first_line=_opening(goal).count("\n")):
+    if complaint := complaint_about(run, first_line=opening(goal).count("\n")):
         return Check(Ruling.FAILED, complaint, text)
     assert run.olean is not None
-    return _judge(reference, read_olean(run.olean), text)
+    return judge(reference, read_olean(run.olean), text)
 
 
 def check_file(text: str, *, timeout_seconds: float = 60.0, memory_mb: int = 2048) -> tuple[Message, ...]:
@@ -99,7 +103,7 @@ def check_file(text: str, *, timeout_seconds: float = 60.0, memory_mb: int = 204
 
     Raises LeanTimeoutError, LeanMemoryError, LeanUnavailableError or LeanError.
     """
-    run = _run(f"{HEADER}{text}", _Limits(timeout_seconds, memory_mb), never)
+    run = _run(f"{HEADER}{text}", Limits(timeout_seconds, memory_mb), never)
     shift = HEADER.count("\n")
     messages = [
         Message(message.severity, message.text, message.line - shift, message.column) for message in run.messages
@@ -110,7 +114,7 @@ def check_file(text: str, *, timeout_seconds: float = 60.0, memory_mb: int = 204
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """The declarations of header and statement, the theorem's full name among them."""
 
     name: str
@@ -118,56 +122,74 @@ class _Reference:
 
 
 @dataclass(frozen=True)
-class _Limits:
+class Limits:
     timeout_seconds: float
     memory_mb: int
 
 
-_references: OrderedDict[tuple[Goal, _Limits], _Reference] = OrderedDict()
+_references: OrderedDict[tuple[Goal, Limits], Reference] = OrderedDict()
 _lock = Lock()
 
 
-def _reference(goal: Goal, limits: _Limits, cancelled: Callable[[], bool]) -> _Reference:
-    key = (goal, limits)
+def reference_of(goal: Goal, limits: Limits, cancelled: Callable[[], bool] = never) -> Reference:
+    """Compiled once per goal. Raises GoalError and what `check_proof` raises."""
+    if reference := known_reference(goal, limits):
+        return reference
+    name = statement_name(goal)
+    run = _run(whole_text(goal, "sorry"), limits, cancelled)
+    if complaint := complaint_about(run, first_line=HEADER.count("\n") - 1):
+        raise GoalError(f"Lean does not accept the statement: {complaint}")
+    assert run.olean is not None
+    return keep_reference(goal, limits, reference_in(name, read_olean(run.olean)))
+
+
+def known_reference(goal: Goal, limits: Limits) -> Reference | None:
     with _lock:
-        if key in _references:
-            _references.move_to_end(key)
-            return _references[key]
-    reference = _compile_reference(goal, limits, cancelled)
+        if (goal, limits) in _references:
+            _references.move_to_end((goal, limits))
+        return _references.get((goal, limits))
+
+
+def keep_reference(goal: Goal, limits: Limits, reference: Reference) -> Reference:
     with _lock:
-        _references[key] = reference
+        _references[goal, limits] = reference
         while len(_references) > _MAX_REFERENCES:
             _references.popitem(last=False)
     return reference
 
 
-def _compile_reference(goal: Goal, limits: _Limits, cancelled: Callable[[], bool]) -> _Reference:
-    try:
-        short_name = theorem_name(goal.statement)
-    except ValueError as error:
-        raise GoalError(str(error)) from None
-    run = _run(f"{_opening(goal)} := by\n  sorry\n", limits, cancelled)
-    if complaint := _complaint(run, first_line=0):
-        raise GoalError(f"Lean does not accept the statement: {complaint}")
-    assert run.olean is not None
-    declarations = read_olean(run.olean)
-    plain = short_name.replace("«", "").replace("»", "").removeprefix("_root_.")
+def reference_in(name: str, declarations: dict[str, Declaration]) -> Reference:
+    """What a file declares in which the theorem called `name` rests on `sorry`. Raises GoalError if there is none."""
+    plain = name.replace("«", "").replace("»", "").removeprefix("_root_.")
     names = [
-        name
-        for name, declaration in declarations.items()
-        if declaration.kind == "theorem" and declaration.value_head == "sorryAx" and f".{name}".endswith(f".{plain}")
+        found
+        for found, declaration in declarations.items()
+        if declaration.kind == "theorem" and declaration.value_head == "sorryAx" and f".{found}".endswith(f".{plain}")
     ]
     if len(names) != 1:
-        raise GoalError(f"the statement must declare exactly one theorem {short_name!r}, and the header prove its own")
-    return _Reference(names[0], declarations)
+        raise GoalError(f"the statement must declare exactly one theorem {name!r}, and the header prove its own")
+    return Reference(names[0], declarations)
 
 
-def _opening(goal: Goal) -> str:
+def statement_name(goal: Goal) -> str:
+    """The theorem's name as it is written. Raises GoalError."""
+    try:
+        return theorem_name(goal.statement)
+    except ValueError as error:
+        raise GoalError(str(error)) from None
+
+
+def whole_text(goal: Goal, body: str, before: str = HEADER) -> str:
+    """The file in which tactics are checked."""
+    return f"{opening(goal, before)} := by\n{indent(body)}\n"
+
+
+def opening(goal: Goal, before: str = HEADER) -> str:
     header = goal.header.rstrip()
-    return f"{HEADER}{header}\n{goal.statement.strip()}" if header else f"{HEADER}{goal.statement.strip()}"
+    return f"{before}{header}\n{goal.statement.strip()}" if header else f"{before}{goal.statement.strip()}"
 
 
-def _run(text: str, limits: _Limits, cancelled: Callable[[], bool]) -> LeanRun:
+def _run(text: str, limits: Limits, cancelled: Callable[[], bool]) -> LeanRun:
     lean = embedded_lean()
     return run_lean(
         lean,
@@ -180,13 +202,20 @@ def _run(text: str, limits: _Limits, cancelled: Callable[[], bool]) -> LeanRun:
     )
 
 
-def _complaint(run: LeanRun, first_line: int) -> str:
+def complaint_about(run: LeanRun, first_line: int) -> str:
     """Why a run is no success; lines are counted from `first_line`, that before the proof."""
-    for message in errors_of(run.messages):
-        place = f"line {message.line - first_line - 1}: " if message.line > first_line + 1 else ""
-        return place + " ".join(message.text.split())[:500]
+    if complaint := first_error(run.messages, first_line):
+        return complaint
     if run.exit_code or "PANIC" in run.noise or run.olean is None:
         return _crash(run)
+    return ""
+
+
+def first_error(messages: Sequence[Message], first_line: int) -> str:
+    """The first error, in one line; empty if there is none."""
+    for message in errors_of(messages):
+        place = f"line {message.line - first_line - 1}: " if message.line > first_line + 1 else ""
+        return place + " ".join(message.text.split())[:500]
     return ""
 
 
@@ -195,21 +224,33 @@ def _crash(run: LeanRun) -> str:
     return f"Lean ended with exit code {run.exit_code}: {first[:300]}"
 
 
-def _judge(reference: _Reference, found: dict[str, Declaration], text: str) -> Check:
+def judge(reference: Reference, found: dict[str, Declaration], text: str) -> Check:
+    """The ruling on a file that the embedded Lean has compiled."""
+    imported = compiled_prelude(embedded_lean()).axioms
+    if reason := objection(reference, found, lambda name: name in imported):
+        return Check(Ruling.REFUSED, reason, text)
+    return judge_axioms(axioms_of(found, imported)[reference.name], text)
+
+
+def objection(reference: Reference, found: dict[str, Declaration], is_imported: Callable[[str], bool]) -> str:
+    """What is wrong with the declarations of a file, axioms aside; empty if nothing is."""
     theorem, expected = found.get(reference.name), reference.declarations[reference.name]
     if theorem is None or theorem.kind != "theorem":
-        return Check(Ruling.REFUSED, f"there is no theorem {reference.name!r}", text)
+        return f"there is no theorem {reference.name!r}"
     if (theorem.type_digest, theorem.num_levels) != (expected.type_digest, expected.num_levels):
-        return Check(Ruling.REFUSED, "the theorem has another statement", text)
+        return "the theorem has another statement"
     for name, declaration in reference.declarations.items():
         if name != reference.name and found.get(name) != declaration and not _is_private_proof(name):
-            return Check(Ruling.REFUSED, f"the declaration {name!r} of the header has changed", text)
-    prelude = compiled_prelude(embedded_lean())
+            return f"the declaration {name!r} of the header has changed"
     for name in found:
-        if not _is_expected(name, found[name], reference, prelude.axioms):
-            return Check(Ruling.REFUSED, f"the proof declares {name!r}", text)
-    axioms = axioms_of(found, prelude.axioms)[reference.name]
-    if foreign := sorted(axioms - ALLOWED_AXIOMS):
+        if not _is_expected(name, found[name], reference, is_imported):
+            return f"the proof declares {name!r}"
+    return ""
+
+
+def judge_axioms(axioms: Collection[str], text: str) -> Check:
+    """The ruling on a theorem with nothing else against it."""
+    if foreign := sorted(set(axioms) - ALLOWED_AXIOMS):
         reason = "uses sorry" if foreign == ["sorryAx"] else f"rests on the axiom {foreign[0]!r}"
         return Check(Ruling.REFUSED, f"the proof {reason}", text)
     return Check(Ruling.PROVED, "", text, tuple(sorted(axioms)))
@@ -220,9 +261,7 @@ def _is_private_proof(name: str) -> bool:
     return re.search(r"\._proof_\d+(?:_\d+)?$", name) is not None
 
 
-def _is_expected(
-    name: str, declaration: Declaration, reference: _Reference, imported: Mapping[str, frozenset[str]]
-) -> bool:
+def _is_expected(name: str, declaration: Declaration, reference: Reference, is_imported: Callable[[str], bool]) -> bool:
     """Was this there before, or does Lean derive it from the theorem or from what was there before?"""
     if name in reference.declarations:
         return True
@@ -235,7 +274,7 @@ def _is_expected(
     while owner:
         if not _DERIVED.fullmatch(last):
             return False
-        if owner in imported or owner in reference.declarations:
+        if is_imported(owner) or owner in reference.declarations:
             return True
         owner, _, last = owner.rpartition(".")
     return False

@@ -14,16 +14,20 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from passatn.lean.errors import LeanError, LeanMemoryError, LeanTimeoutError
 from passatn.lean.launcher import MEMORY_EXIT_CODE
-from passatn.lean.process import kill_group
+from passatn.lean.process import TICK_SECONDS, kill_group, never
 
 START_SECONDS = 60.0
+_OUTGROWN_FRACTION, _OUTGROWN_REQUESTS = 0.6, 64
+_MAX_AHEAD_BYTES = 2**15
+"""What is written before it is read must fit into the pipe, or both sides might wait for each other."""
 _MAX_REPLY_BYTES = 16 * 2**20
 _LOST_HINT = "(invalid MessageData.lazy, missing context)"
 """What Lean prints for a hint that it can no longer make up, after an error outside of its context."""
@@ -57,10 +61,16 @@ class ReplClient:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        *,
+        cancelled: Callable[[], bool] = never,
     ) -> None:
-        """Raises LeanError if it cannot be started."""
+        """Raises LeanError if it cannot be started. Whoever waits when `cancelled` turns true gets a LeanError."""
         self.num_requests = 0
+        self._cancelled = cancelled
         try:
             self._process = subprocess.Popen(
                 command,
@@ -94,12 +104,19 @@ class ReplClient:
         except (OSError, IndexError):
             return 0.0
 
+    def has_outgrown(self, memory_mb: int) -> bool:
+        """Does it hold so much between two requests that a fresh one should take its place?
+
+        Not if it has only just started and needs as much for nothing.
+        """
+        return self.num_requests > _OUTGROWN_REQUESTS and self.resident_mb > _OUTGROWN_FRACTION * memory_mb
+
     def command(
         self, text: str, environment: int | None = None, *, timeout_seconds: float = START_SECONDS
     ) -> CommandReply:
         """Elaborate commands. Raises LeanTimeoutError, LeanMemoryError or LeanError."""
         request = {"cmd": text} if environment is None else {"cmd": text, "env": environment}
-        reply = self._ask(request, timeout_seconds)
+        reply = self.ask(request, timeout_seconds)
         if "env" not in reply:
             raise LeanError(str(reply.get("message", reply)))
         states = tuple(OpenState(sorry["proofState"], (sorry["goal"],)) for sorry in reply.get("sorries", ()))
@@ -108,13 +125,32 @@ class ReplClient:
 
     def tactic(self, text: str, state: int, *, timeout_seconds: float = START_SECONDS) -> OpenState | str:
         """The next state or, as text, why there is none. Raises LeanTimeoutError, LeanMemoryError or LeanError."""
-        reply = self._ask({"tactic": text, "proofState": state}, timeout_seconds)
-        errors = [message["data"] for message in reply.get("messages", ()) if message["severity"] == "error"]
-        if "message" in reply:
-            return str(reply["message"]).removeprefix("Lean error:\n").replace(_LOST_HINT, "").strip()
-        if errors or "proofState" not in reply:
-            return "\n".join(errors) or json.dumps(reply, ensure_ascii=False)
-        return OpenState(reply["proofState"], tuple(reply.get("goals", ())))
+        return _next_state(self.ask({"tactic": text, "proofState": state}, timeout_seconds))
+
+    def tactics(self, pairs: Sequence[tuple[str, int]], *, timeout_seconds: float) -> Iterator[OpenState | str]:
+        """As `tactic` for each, sent ahead of the replies as far as the pipe holds them.
+
+        `timeout_seconds` is for each. After an error the first without a reply is the one to blame.
+        """
+        requests = deque(_encoded({"tactic": text, "proofState": state}) for text, state in pairs)
+        sent: deque[int] = deque()
+        for _ in pairs:
+            self.num_requests += 1
+            deadline = time.monotonic() + timeout_seconds
+            ahead = bytearray()
+            while requests and (not sent or sum(sent) + len(requests[0]) <= _MAX_AHEAD_BYTES):
+                sent.append(len(requests[0]))
+                ahead += requests.popleft()
+            self._send(bytes(ahead), deadline)
+            yield _next_state(self._reply(deadline))
+            sent.popleft()
+
+    def ask(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        """The reply to a request. Raises LeanTimeoutError, LeanMemoryError or LeanError."""
+        self.num_requests += 1
+        deadline = time.monotonic() + timeout_seconds
+        self._send(_encoded(request), deadline)
+        return self._reply(deadline)
 
     def interrupt(self) -> None:
         """Kill the process, from any thread: whoever waits for an answer gets a LeanError."""
@@ -135,10 +171,7 @@ class ReplClient:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def _ask(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        self.num_requests += 1
-        deadline = time.monotonic() + timeout_seconds
-        self._send(json.dumps(request, ensure_ascii=False).encode() + b"\n\n", deadline)
+    def _reply(self, deadline: float) -> dict[str, Any]:
         while b"\n\n" not in self._pending:
             self._receive(deadline)
         text, _, self._pending = self._pending.partition(b"\n\n")
@@ -176,8 +209,11 @@ class ReplClient:
     def _wait(self, descriptor: int, event: int, deadline: float) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
-        if not poll.poll(1000 * max(0.0, deadline - time.monotonic())):
-            raise LeanTimeoutError("Lean did not answer in time")
+        while not poll.poll(1000 * max(0.0, min(TICK_SECONDS, deadline - time.monotonic()))):
+            if self._cancelled():
+                raise LeanError("cancelled")
+            if time.monotonic() >= deadline:
+                raise LeanTimeoutError("Lean did not answer in time")
 
     def _obituary(self) -> LeanError:
         try:
@@ -187,3 +223,16 @@ class ReplClient:
         if code == MEMORY_EXIT_CODE:
             return LeanMemoryError("Lean reached its memory limit")
         return LeanError(f"Lean's REPL ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}")
+
+
+def _encoded(request: Mapping[str, Any]) -> bytes:
+    return json.dumps(request, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _next_state(reply: Mapping[str, Any]) -> OpenState | str:
+    errors = [message["data"] for message in reply.get("messages", ()) if message["severity"] == "error"]
+    if "message" in reply:
+        return str(reply["message"]).removeprefix("Lean error:\n").replace(_LOST_HINT, "").strip()
+    if errors or "proofState" not in reply:
+        return "\n".join(errors) or json.dumps(reply, ensure_ascii=False)
+    return OpenState(reply["proofState"], tuple(reply.get("goals", ())))

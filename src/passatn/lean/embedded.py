@@ -37,6 +37,8 @@ class EmbeddedLean:
 
     library: Path
     sha256: str
+    folder: None = None
+    limits_memory: bool = True
 
     def command(
         self, arguments: Sequence[str], *, memory_mb: int = 0, cpu_seconds: int = 0, parent_pid: int | None = None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from passatn.lean.errors import LeanError
 
 KINDS = ("axiom", "def", "theorem", "opaque", "quot", "inductive", "constructor", "recursor")
+_FORMAT_VERSION = 2
 _HEADER_SIZE = 88
 _BASE_OFFSET = 80
 _ARRAY, _STRING, _MPZ = 246, 249, 250
@@ -52,6 +53,8 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         if data[:5] != b"olean" or len(data) < _HEADER_SIZE + 8:
             raise LeanError("not an .olean file")
+        if data[5] != _FORMAT_VERSION:
+            raise LeanError(f"an .olean file of format {data[5]}, expected {_FORMAT_VERSION}")
         self._data = data
         self._base = _POINTER.unpack_from(data, _BASE_OFFSET)[0]
         self._names: dict[int, str] = {}
@@ -62,6 +65,10 @@ class _Reader:
         root = self._word(_HEADER_SIZE)
         infos = list(self._array(self._field(root, 2)))
         declarations = [self._declaration(info) for info in infos]
+        if [declaration.name for declaration in declarations] != list(
+            map(self._name, self._array(self._field(root, 1)))
+        ):
+            raise LeanError("an .olean file whose names are not those of its declarations")
         return {declaration.name: declaration for declaration in declarations}
 
     # objects

@@ -10,40 +10,27 @@ process ran out of memory is tried once more on a fresh one, what was running wh
 pairs of state and tactic are tried once, also when they are asked for at the same time.
 
 Each process belongs to one thread of the pool, with a queue of its own: a theorem's tactics go to the process that has
-its states. A thread without work takes some from the longest queue and replays what it lacks.
+its states. A thread without work takes some from the longest queue and replays what it lacks. A thread takes several
+tactics at once, fewer when few are left (`passatn.lean.worker`), and wakes no more threads than there is work for.
 """
 
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from concurrent.futures import Future, wait
 from typing import Self
 
 from passatn.lean.check import Goal, GoalError, check_file
-from passatn.lean.client import OpenState, ReplClient
-from passatn.lean.errors import LeanError, LeanMemoryError, LeanTimeoutError
+from passatn.lean.client import ReplClient
+from passatn.lean.errors import LeanError
 from passatn.lean.process import Message
 from passatn.lean.repl import StartRepl, embedded_repl
 from passatn.lean.session import FailureKind, ProofState, Step, TacticFailure
-from passatn.lean.syntax import proof_body, theorem_name, why_refused
+from passatn.lean.syntax import proof_body, why_refused
+from passatn.lean.worker import Key, Task, Worker, WorkerOptions
 
-_START_ATTEMPTS = 3
-_ATTEMPTS = 3
-_RETIRE_FRACTION = 0.6
-"""A process that holds this much of its limit between two tactics makes room for a fresh one ..."""
-_RETIRE_REQUESTS = 64
-"""... unless it has only just started, and needs as much for nothing."""
-
-Key = tuple[Goal, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class _Task:
-    state: Key
-    tactic: str
-    future: "Future[Step]" = field(compare=False)
+_MAX_AHEAD = 16
+"""How many tactics a thread takes at once at most."""
 
 
 class LeanPool:
@@ -70,12 +57,15 @@ class LeanPool:
         self._start_repl = start_repl or embedded_repl(memory_mb)
         self._is_embedded = start_repl is None
         self._max_cached = max_cached
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._steps: OrderedDict[tuple[Key, str], Future[Step]] = OrderedDict()
         self._homes: dict[Goal, int] = {}
-        self._queues: list[deque[_Task]] = [deque() for _ in range(num_workers)]
-        self._workers = [_Worker(self) for _ in range(num_workers)]
+        self._queues: list[deque[Task]] = [deque() for _ in range(num_workers)]
+        self._work = [threading.Condition(self._lock) for _ in range(num_workers)]
+        self._idle: set[int] = set()
         self._closed = False
+        options = WorkerOptions(self._new_repl, timeout_seconds, memory_mb, lambda: self._closed)
+        self._workers = [Worker(options) for _ in range(num_workers)]
         self._threads = [
             threading.Thread(target=self._serve, args=(index,), name=f"lean-{index}", daemon=True)
             for index in range(num_workers)
@@ -85,7 +75,7 @@ class LeanPool:
 
     def start(self, goal: Goal) -> ProofState:
         """The first state of a theorem. Raises GoalError or LeanError."""
-        step = self._submit((goal, ()), "").result()
+        step = self._submit([((goal, ()), "")])[0].result()
         if isinstance(step, TacticFailure):
             raise (GoalError if step.kind is FailureKind.ERROR else LeanError)(step.message)
         return step
@@ -96,18 +86,28 @@ class LeanPool:
 
     def apply_many(self, pairs: Iterable[tuple[ProofState, str]]) -> list[Step]:
         """As `apply`, for many at once, in order."""
-        futures = [self.submit(state, tactic) for state, tactic in pairs]
+        futures = self.submit_many(pairs)
+        wait(futures)
         return [future.result() for future in futures]
 
     def submit(self, state: ProofState, tactic: str) -> "Future[Step]":
         """As `apply`, later."""
-        body = proof_body(tactic)
-        refused = why_refused(body)
-        if refused or state.is_done:
-            future: Future[Step] = Future()
-            future.set_result(TacticFailure(FailureKind.ERROR, refused or "there are no goals left"))
-            return future
-        return self._submit((state.goal, state.tactics), body)
+        return self.submit_many([(state, tactic)])[0]
+
+    def submit_many(self, pairs: Iterable[tuple[ProofState, str]]) -> "list[Future[Step]]":
+        """As `submit`, for many at once, in order."""
+        asked = [(state, proof_body(tactic)) for state, tactic in pairs]
+        refusals = ["there are no goals left" if state.is_done else why_refused(body) for state, body in asked]
+        submitted = iter(
+            self._submit(
+                [
+                    ((state.goal, state.tactics), body)
+                    for (state, body), refusal in zip(asked, refusals, strict=True)
+                    if not refusal
+                ]
+            )
+        )
+        return [_refused(refusal) if refusal else next(submitted) for refusal in refusals]
 
     def check_file(self, text: str) -> tuple[Message, ...]:
         """What the embedded Lean says about a whole file, in a process of its own."""
@@ -122,12 +122,13 @@ class LeanPool:
 
     def close(self) -> None:
         """Kill the processes; what was asked for and not answered raises LeanError. Safe to call twice."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             abandoned = [task for queue in self._queues for task in queue]
             for queue in self._queues:
                 queue.clear()
-            self._changed.notify_all()
+            for work in self._work:
+                work.notify()
         for task in abandoned:
             task.future.set_exception(LeanError("the pool was closed"))
         for worker in self._workers:
@@ -142,183 +143,84 @@ class LeanPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def new_repl(self) -> ReplClient:
-        with self._changed:
+    def _new_repl(self) -> ReplClient:
+        with self._lock:
             self.num_starts += 1
         return self._start_repl()
 
-    def _submit(self, state: Key, tactic: str) -> "Future[Step]":
-        with self._changed:
+    def _submit(self, asked: list[tuple[Key, str]]) -> "list[Future[Step]]":
+        with self._lock:
             if self._closed:
                 raise LeanError("the pool is closed")
-            known = self._steps.get((state, tactic))
-            if known is not None:
-                self._steps.move_to_end((state, tactic))
-                return known
-            future: Future[Step] = Future()
-            self._steps[state, tactic] = future
-            while len(self._steps) > max(1, self._max_cached):
-                self._steps.popitem(last=False)
-            home = self._homes.setdefault(state[0], min(range(len(self._queues)), key=lambda i: len(self._queues[i])))
-            self._queues[home].append(_Task(state, tactic, future))
-            self._changed.notify_all()
-            return future
+            futures = [self._future(state, tactic) for state, tactic in asked]
+            for index, queue in enumerate(self._queues):
+                if queue:
+                    self._work[index].notify()
+            self._wake_helper()
+            return futures
 
-    def _next(self, index: int) -> _Task | None:
-        """The next task for a thread: its own, or the last of the longest other queue; None when the pool is closed."""
-        with self._changed:
+    def _future(self, state: Key, tactic: str) -> "Future[Step]":
+        """Of a task that is known, or of a new one in a queue. With the lock."""
+        known = self._steps.get((state, tactic))
+        if known is not None:
+            self._steps.move_to_end((state, tactic))
+            return known
+        future: Future[Step] = Future()
+        self._steps[state, tactic] = future
+        while len(self._steps) > max(1, self._max_cached):
+            self._steps.popitem(last=False)
+        home = self._homes.get(state[0])
+        if home is None:
+            home = self._homes[state[0]] = min(range(len(self._queues)), key=lambda i: len(self._queues[i]))
+        self._queues[home].append(Task(state, tactic, future))
+        return future
+
+    def _wake_helper(self) -> None:
+        """One idle thread for a queue with more than its own thread takes next. With the lock."""
+        if len(max(self._queues, key=len)) > 1 and (helper := next(iter(self._idle), None)) is not None:
+            self._work[helper].notify()
+
+    def _next(self, index: int) -> list[Task]:
+        """A thread's next tasks: its own, or the last of the longest other queue; none when the pool is closed."""
+        with self._lock:
             while not self._closed:
-                if self._queues[index]:
-                    return self._queues[index].popleft()
-                longest = max(self._queues, key=len)
-                if len(longest) > 1:
-                    return longest.pop()
-                self._changed.wait(timeout=0.05 if longest else None)
-            return None
+                own, longest = self._queues[index], max(self._queues, key=len)
+                if own or len(longest) > 1:
+                    queue, take = (own, own.popleft) if own else (longest, longest.pop)
+                    share = max(1, min(_MAX_AHEAD, len(queue) // (2 * len(self._queues))))
+                    tasks = [take() for _ in range(share)]
+                    self._wake_helper()
+                    return tasks if own is queue else tasks[::-1]
+                self._idle.add(index)
+                self._work[index].wait()
+                self._idle.discard(index)
+            return []
 
     def _serve(self, index: int) -> None:
         worker = self._workers[index]
         try:
-            while (task := self._next(index)) is not None:
-                self._finish(task, worker)
+            while tasks := self._next(index):
+                worker.run(tasks, self._finish)
         finally:
             worker.stop()
 
-    def _finish(self, task: _Task, worker: "_Worker") -> None:
-        try:
-            step = worker.run(task.state, task.tactic)
-        except Exception as error:
+    def _finish(self, task: Task, step: Step | Exception) -> None:
+        if isinstance(step, Exception):
             self._forget(task)
-            wrapped = error if isinstance(error, LeanError) else LeanError(f"{type(error).__name__}: {error}")
+            wrapped = step if isinstance(step, LeanError) else LeanError(f"{type(step).__name__}: {step}")
             task.future.set_exception(wrapped)
             return
         if isinstance(step, TacticFailure) and step.kind in (FailureKind.CRASH, FailureKind.MEMORY):
             self._forget(task)
         task.future.set_result(step)
 
-    def _forget(self, task: _Task) -> None:
+    def _forget(self, task: Task) -> None:
         """Let it be tried again when it is asked for again: it may have been of the moment."""
-        with self._changed:
+        with self._lock:
             self._steps.pop((task.state, task.tactic), None)
 
 
-class _Worker:
-    """One process at a time, and the numbers under which it knows states."""
-
-    def __init__(self, pool: LeanPool) -> None:
-        self._pool = pool
-        self._repl: ReplClient | None = None
-        self._states: dict[Key, OpenState] = {}
-        self._environments: dict[str, int | None] = {}
-
-    @property
-    def pid(self) -> int | None:
-        repl = self._repl
-        return None if repl is None else repl.pid
-
-    def run(self, state: Key, tactic: str) -> Step:
-        """One step, or the first state of a theorem where `tactic` is empty. Raises LeanError if nothing starts."""
-        failure = TacticFailure(FailureKind.CRASH, "")
-        for _ in range(_ATTEMPTS):
-            is_fresh = self._ensure()
-            try:
-                return self._step(state, tactic)
-            except LeanTimeoutError:
-                self.stop()
-                return TacticFailure(FailureKind.TIMEOUT, f"no answer within {self._pool.timeout_seconds:g} s")
-            except LeanMemoryError:
-                failure = TacticFailure(FailureKind.MEMORY, f"Lean needed more than {self._pool.memory_mb} MiB")
-            except LeanError as error:
-                failure = TacticFailure(FailureKind.CRASH, str(error))
-            self.stop()
-            if self._pool.closed:
-                raise LeanError("the pool was closed")
-            if is_fresh and failure.kind is FailureKind.MEMORY:
-                break
-        return failure
-
-    def _step(self, state: Key, tactic: str) -> Step:
-        goal, tactics = state
-        before = self._reach(state)
-        if isinstance(before, str):
-            return TacticFailure(FailureKind.ERROR, before)
-        if not tactic:
-            return ProofState(goal, tactics, before.goals)
-        after = self._tactic(tactic, before)
-        if isinstance(after, str):
-            return TacticFailure(FailureKind.ERROR, after)
-        reached = (*tactics, tactic)
-        self._states[goal, reached] = after
-        return ProofState(goal, reached, after.goals)
-
-    def stop(self) -> None:
-        """Kill the process; what it knew is replayed when it is needed. From the worker's own thread only."""
-        repl, self._repl = self._repl, None
-        self._states, self._environments = {}, {}
-        if repl is not None:
-            repl.kill()
-
-    def interrupt(self) -> None:
-        """Kill the process under the thread that waits for it."""
-        repl = self._repl
-        if repl is not None:
-            repl.interrupt()
-
-    def _ensure(self) -> bool:
-        """See to it that there is a process; True if it has seen nothing yet."""
-        repl = self._repl
-        is_used = repl is not None and repl.num_requests > _RETIRE_REQUESTS
-        if repl is not None and is_used and repl.resident_mb > _RETIRE_FRACTION * self._pool.memory_mb:
-            self.stop()
-        if self._repl is not None:
-            return False
-        for attempt in range(_START_ATTEMPTS):
-            try:
-                self._repl = self._pool.new_repl()
-                break
-            except LeanError:
-                if attempt == _START_ATTEMPTS - 1:
-                    raise
-                time.sleep(0.2 * 2**attempt)
-        return True
-
-    def _reach(self, state: Key) -> OpenState | str:
-        """The state in the process as it is now, replayed from the last one it knows; or why a theorem cannot start."""
-        goal, tactics = state
-        known = next((n for n in range(len(tactics), -1, -1) if (goal, tactics[:n]) in self._states), None)
-        if known is None:
-            opened = self._open(goal)
-            if isinstance(opened, str):
-                return opened
-            self._states[goal, ()] = opened
-            known = 0
-        for n in range(known, len(tactics)):
-            after = self._tactic(tactics[n], self._states[goal, tactics[:n]])
-            if isinstance(after, str):
-                raise LeanError(f"a tactic failed when it was replayed: {after}")
-            self._states[goal, tactics[: n + 1]] = after
-        return self._states[state]
-
-    def _open(self, goal: Goal) -> OpenState | str:
-        assert self._repl is not None
-        try:
-            theorem_name(goal.statement)
-        except ValueError as error:
-            return str(error)
-        if goal.header not in self._environments:
-            reply = self._repl.command(goal.header) if goal.header.strip() else None
-            if reply is not None and reply.errors:
-                return f"Lean does not accept the header: {reply.errors[0]}"
-            self._environments[goal.header] = None if reply is None else reply.environment
-        reply = self._repl.command(f"{goal.statement.strip()} := by\n  sorry", self._environments[goal.header])
-        if reply.errors or len(reply.states) != 1:
-            return f"Lean does not accept the statement: {next(iter(reply.errors), 'it opens no goal')}"
-        return reply.states[0]
-
-    def _tactic(self, tactic: str, state: OpenState) -> OpenState | str:
-        assert self._repl is not None
-        return self._repl.tactic(tactic, state.id, timeout_seconds=self._pool.timeout_seconds)
+def _refused(reason: str) -> "Future[Step]":
+    future: Future[Step] = Future()
+    future.set_result(TacticFailure(FailureKind.ERROR, reason))
+    return future

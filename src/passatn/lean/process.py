@@ -1,6 +1,6 @@
-"""Run the embedded Lean once on a text, with limits, and take what it says.
+"""Run Lean once on a text, with limits, and take what it says.
 
-run = run_lean(text, timeout_seconds=60, memory_mb=2048)
+run = run_lean(embedded_lean(), text, timeout_seconds=60, memory_mb=2048)
 run.messages, run.exit_code
 """
 
@@ -16,17 +16,34 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from passatn.lean.embedded import EmbeddedLean
 from passatn.lean.errors import LeanError, LeanMemoryError, LeanTimeoutError
 from passatn.lean.launcher import MEMORY_EXIT_CODE
 
 _MAX_OUTPUT_BYTES = 8 * 2**20
-_TICK_SECONDS = 0.25
+TICK_SECONDS = 0.25
+"""How often something that waits looks whether it was cancelled."""
 
 
 def never() -> bool:
     return False
+
+
+class LeanProgram(Protocol):
+    """The `lean` command: the embedded one, or that of a project."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it has to run, if that matters."""
+
+    @property
+    def limits_memory(self) -> bool:
+        """Does it end by itself, with `MEMORY_EXIT_CODE`, where it needs more than `memory_mb`?"""
+
+    def command(self, arguments: Sequence[str], *, memory_mb: int, cpu_seconds: int) -> list[str]: ...
+
+    def environment(self, *folders: str | Path) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class LeanRun:
 
 
 def run_lean(
-    lean: EmbeddedLean,
+    lean: LeanProgram,
     text: str,
     *,
     module: str = "Main",
@@ -71,10 +88,11 @@ def run_lean(
     with tempfile.TemporaryDirectory(prefix="passatn-lean-") as folder:
         source, olean, output = (Path(folder) / name for name in (f"{module}.lean", f"{module}.olean", "output"))
         source.write_text(text, encoding="utf-8")
-        arguments = ["--json", "-j1", *(["-o", str(olean)] if want_olean else []), source.name]
+        arguments = ["--json", "-j1", "-R", folder, *(["-o", str(olean)] if want_olean else []), str(source)]
         command = lean.command(arguments, memory_mb=memory_mb, cpu_seconds=math.ceil(timeout_seconds))
+        limits = CommandLimits(timeout_seconds, 0 if lean.limits_memory else memory_mb, cancelled)
         with output.open("wb") as sink:
-            exit_code = _run(command, folder, lean.environment(*folders), sink.fileno(), timeout_seconds, cancelled)
+            exit_code = run_command(command, lean.folder or folder, lean.environment(*folders), sink.fileno(), limits)
         with output.open("rb") as file:
             written = file.read(_MAX_OUTPUT_BYTES).decode("utf-8", "replace")
         messages, noise = _parse(written)
@@ -82,14 +100,19 @@ def run_lean(
         return LeanRun(exit_code, tuple(messages), noise, olean.read_bytes() if olean.is_file() else None)
 
 
-def _run(
-    command: list[str],
-    folder: str,
-    environment: dict[str, str],
-    output: int,
-    timeout_seconds: float,
-    cancelled: Callable[[], bool],
+@dataclass(frozen=True)
+class CommandLimits:
+    """`memory_mb` is 0 where the process sees to that itself."""
+
+    timeout_seconds: float
+    memory_mb: int
+    cancelled: Callable[[], bool]
+
+
+def run_command(
+    command: list[str], folder: str | Path, environment: dict[str, str], output: int, limits: CommandLimits
 ) -> int:
+    """The exit code. Raises LeanTimeoutError, LeanMemoryError or LeanError, when nothing of it runs any more."""
     try:
         process = subprocess.Popen(
             command,
@@ -101,27 +124,29 @@ def _run(
             start_new_session=True,
         )
     except OSError as error:
-        raise LeanError(f"Lean could not be started: {error}") from None
+        raise LeanError(f"{command[0]} could not be started: {error}") from None
     try:
-        _wait(process, timeout_seconds, cancelled)
+        _wait(process, limits)
         return process.wait()
     finally:
         kill_group(process)
 
 
-def _wait(process: "subprocess.Popen[bytes]", timeout_seconds: float, cancelled: Callable[[], bool]) -> None:
+def _wait(process: "subprocess.Popen[bytes]", limits: CommandLimits) -> None:
     """Return as soon as the process ends; `Popen.wait(timeout=...)` alone looks only every 50 ms."""
-    deadline = time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + limits.timeout_seconds
     try:
         descriptor = os.pidfd_open(process.pid)
     except OSError:  # some sandboxes have no such call
         descriptor = -1
     try:
-        while not _ends_within(process, descriptor, max(0.0, min(_TICK_SECONDS, deadline - time.monotonic()))):
-            if cancelled():
+        while not _ends_within(process, descriptor, max(0.0, min(TICK_SECONDS, deadline - time.monotonic()))):
+            if limits.cancelled():
                 raise LeanError("cancelled")
             if time.monotonic() >= deadline:
-                raise LeanTimeoutError(f"Lean took longer than {timeout_seconds:g} s")
+                raise LeanTimeoutError(f"Lean took longer than {limits.timeout_seconds:g} s")
+            if limits.memory_mb and session_mb(process.pid) > limits.memory_mb:
+                raise LeanMemoryError(f"Lean needed more than {limits.memory_mb} MiB")
     finally:
         if descriptor >= 0:
             os.close(descriptor)
@@ -135,6 +160,17 @@ def _ends_within(process: "subprocess.Popen[bytes]", descriptor: int, seconds: f
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(1000 * seconds))
+
+
+def session_mb(leader: int) -> float:
+    """The memory of all processes in the session of `leader`, without files that are only mapped (imports)."""
+    total = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError):
+            if int(Path("/proc", name, "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                status = Path("/proc", name, "status").read_text()
+                total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+    return total / 1024
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:

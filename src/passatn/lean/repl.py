@@ -6,7 +6,6 @@ a terminal, `python -m passatn.lean.repl` runs it on standard input and output.
 
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,6 +15,7 @@ from passatn.lean.cache import cached_folder
 from passatn.lean.client import ReplClient
 from passatn.lean.embedded import EmbeddedLean, embedded_lean
 from passatn.lean.errors import LeanUnavailableError
+from passatn.lean.lake import find_lake, project_folder
 from passatn.lean.prelude import HEADER, SOURCES, compile_module, compiled_prelude
 
 StartRepl = Callable[[], ReplClient]
@@ -26,7 +26,7 @@ _DRIVER = f"{HEADER}import {_MODULE}\nset_option Elab.async false\n#passatn_serv
 def embedded_repl(memory_mb: int = 2048) -> StartRepl:
     """Starts the embedded Lean's loop, as often as it is called. Raises LeanError where there is none."""
     lean = embedded_lean()
-    prelude, loop = compiled_prelude(lean).folder, _compiled_loop(lean)
+    prelude, loop = compiled_prelude(lean).folder, compiled_loop(lean)
 
     def start() -> ReplClient:
         command = lean.command(["-j1", str(loop / "Driver.lean")], memory_mb=memory_mb)
@@ -41,22 +41,13 @@ def project_repl(project: str | Path, repl: str | Path | None = None) -> StartRe
     REPL is the path of that program (leanprover-community/repl, built with the project's version of Lean). Without it,
     lean-interact fetches and builds it. Raises LeanUnavailableError, one line that says what to do.
     """
-    folder = Path(project)
-    if not any((folder / name).is_file() for name in ("lakefile.lean", "lakefile.toml")):
-        raise LeanUnavailableError(f"{folder} is no Lean project: it has no lakefile.lean and no lakefile.toml")
-    command = _built_repl(folder) if repl is None else [_find_lake(), "env", str(repl)]
+    folder = project_folder(project)
+    command = _built_repl(folder) if repl is None else [find_lake(), "env", str(repl)]
 
     def start() -> ReplClient:
         return ReplClient(command, folder=folder)
 
     return start
-
-
-def _find_lake() -> str:
-    lake = shutil.which("lake") or shutil.which("lake", path=str(Path.home() / ".elan" / "bin"))
-    if lake is None:
-        raise LeanUnavailableError("lake was not found: install Lean with elan, see https://lean-lang.org/install")
-    return lake
 
 
 def _built_repl(folder: Path) -> list[str]:
@@ -72,7 +63,7 @@ def _built_repl(folder: Path) -> list[str]:
 
 
 @lru_cache(maxsize=2)
-def _compiled_loop(lean: EmbeddedLean) -> Path:
+def compiled_loop(lean: EmbeddedLean) -> Path:
     source = (SOURCES / f"{_MODULE}.lean").read_bytes()
     prelude = compiled_prelude(lean).folder
     key = hashlib.sha256(source + _DRIVER.encode() + prelude.name.encode()).hexdigest()[:24]
@@ -87,7 +78,7 @@ def _compiled_loop(lean: EmbeddedLean) -> Path:
 def main() -> None:
     """Run the embedded loop in the place of this process."""
     lean = embedded_lean()
-    prelude, loop = compiled_prelude(lean).folder, _compiled_loop(lean)
+    prelude, loop = compiled_prelude(lean).folder, compiled_loop(lean)
     command = lean.command(["-j1", str(loop / "Driver.lean")], parent_pid=os.getppid())
     os.execve(sys.executable, command, lean.environment(prelude, loop))
 

@@ -39,7 +39,7 @@ _REFUSED = tuple(
         (r"(?<![A-Za-z_0-9'!?])\d[0-9_]*[A-Za-z]+", "is a number that runs into letters"),
         (r"\t", "is a tab, which Lean does not take for space"),
         (
-            r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]",
+            r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]",
             "is a character that cannot be seen",
         ),
     )
