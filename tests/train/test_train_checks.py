@@ -183,6 +183,18 @@ def test_an_example_without_a_predicted_token_is_an_error(labels):
 # ---- groups ----
 
 
+def test_a_group_that_lost_a_row_is_left_out_whole(tmp_path, caplog):
+    long = {"prompt": "1+1=", "completion": "2" * 40}
+    rows = [row | {"group_id": group} for row, group in zip([*make_rows(4), long], "abbca", strict=True)]
+    settings = {"n_passes": 16, "max_length": 20, "confidence": "proof", "skip_bad_examples": True}
+    trainer = make_trainer(tmp_path, rows, **settings)
+    assert [trainer.train_dataset[i]["group_id"] for i in range(2)] == ["b", "c"]
+    assert [len(group) for group in trainer.train_dataset["labels"]] == [2, 1]
+    assert "1 of 3 groups lack a row and were left out" in caplog.text
+    with pytest.raises(ValueError, match="none of the 1 groups is whole"):
+        make_trainer(tmp_path, [rows[0], rows[4]], **settings)
+
+
 def test_groups_need_their_column_in_every_row_and_data_that_ends(tmp_path):
     settings = {"n_passes": 16, "confidence": "proof"}
     with pytest.raises(ValueError, match="confidence='proof' needs a column 'group_id'"):

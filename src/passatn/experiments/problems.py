@@ -18,6 +18,7 @@ from passatn.tasks import (
     encode_prompt,
     find_overlap,
     get_template,
+    keep_whole_groups,
     load_problems,
     render_prompt,
 )
@@ -54,6 +55,8 @@ def encode(
     notices = []
     if loaded.num_skipped:
         notices.append(f"{loaded.num_skipped} bad rows were left out; first: {loaded.skipped[0]}")
+    if loaded.num_without:
+        notices.append(f"{loaded.num_without} rows have no proof by tactics")
     answered = [problem for problem in loaded if problem.answers]
     if len(answered) < len(loaded):
         notices.append(f"{len(loaded) - len(answered)} problems without an accepted answer were left out")
@@ -64,9 +67,27 @@ def encode(
     short = [(problem, answers) for problem, answers in encoded if _is_short(answers[0], config)]
     if len(short) < len(encoded):
         notices.append(f"{len(short)} of {len(encoded)} problems are within the length limits")
-    if not short:
+    kept = (
+        _whole_proofs(loaded, short, limit, notices) if config.training.get("confidence") == "proof" else short[:limit]
+    )
+    if not kept:
         raise ConfigError(f"{loaded.source}: no problem is left; {'; '.join(notices)}")
-    return EncodedProblems([p for p, _ in short[:limit]], [answers for _, answers in short[:limit]], notices)
+    return EncodedProblems([p for p, _ in kept], [answers for _, answers in kept], notices)
+
+
+def _whole_proofs(
+    loaded: ProblemSet,
+    encoded: list[tuple[Problem, list[EncodedExample]]],
+    limit: int | None,
+    notices: list[str],
+) -> list[tuple[Problem, list[EncodedExample]]]:
+    """Without proofs of which a step was left out, or lies beyond `limit`: what remains of them has another p."""
+    whole = keep_whole_groups(loaded, [problem for problem, _ in encoded])
+    chosen = keep_whole_groups(loaded, whole[:limit])
+    if len(whole) < len(encoded):
+        notices.append(f"{len(encoded) - len(whole)} steps were left out with the proofs that lack another step")
+    ids = {problem.id for problem in chosen}
+    return [(problem, answers) for problem, answers in encoded if problem.id in ids]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from passatn.tasks.encoding import (
     encode_problems,
     encode_prompt,
 )
+from passatn.tasks.groups import keep_whole_groups
 from passatn.tasks.load import ProblemSet, load_problems
 from passatn.tasks.overlap import Match, Overlap, find_overlap, normalise_text
 from passatn.tasks.presets import PRESETS, Preset, get_preset, last_boxed
@@ -47,6 +48,7 @@ __all__ = [
     "find_overlap",
     "get_preset",
     "get_template",
+    "keep_whole_groups",
     "last_boxed",
     "load_problems",
     "normalise_text",

@@ -10,13 +10,15 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import parse_qsl
 
 import fsspec
 
+from passatn.tasks.json_list import JsonListError, read_json_list
 from passatn.tasks.problem import ProblemError
 
 FILE_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
@@ -94,13 +96,11 @@ def _read_jsonl(path: str) -> Iterator[Row]:
 
 
 def _read_json(path: str) -> Iterator[Row]:
-    try:
-        rows = json.loads(_text(path))
-    except ValueError as error:
-        raise ProblemError(f"{path}: malformed JSON ({error}); a file with one object a line is named .jsonl") from None
-    if not isinstance(rows, list):
-        raise ProblemError(f"{path}: expected a JSON list of objects")
-    yield from (Row(number, row) for number, row in enumerate(rows, start=1))
+    with _open_text(path) as file:
+        try:
+            yield from (Row(number, row) for number, row in enumerate(read_json_list(file), start=1))
+        except JsonListError as error:
+            raise ProblemError(f"{path}: {error}") from None
 
 
 def _read_parquet(path: str) -> Iterator[Row]:
@@ -116,9 +116,16 @@ def _read_parquet(path: str) -> Iterator[Row]:
 
 
 def _text(path: str) -> str:
+    with _open_text(path) as file:
+        return file.read()
+
+
+@contextmanager
+def _open_text(path: str) -> Iterator[TextIO]:
+    """A text file, compressed or not; what goes wrong while it is read is one line."""
     try:
         with fsspec.open(path, "rt", encoding="utf-8-sig", compression="infer") as file:
-            return str(file.read())
+            yield file
     except UnicodeDecodeError as error:
         raise ProblemError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except (EOFError, OSError, zlib.error) as error:

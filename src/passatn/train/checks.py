@@ -61,7 +61,7 @@ def check_combination(
     for reason, applies in reasons.items():
         if applies:
             remedy = "" if "min_confidence_weight" not in reason else "; set min_confidence_weight=0 to weight only"
-            raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with {reason}{remedy}")
+            raise ValueError(f"{args.loss_in_words} cannot be combined with {reason}{remedy}")
     if args.draws_rollouts:
         _check_columns(columns)
 
@@ -103,7 +103,7 @@ def check_parallelism(args: CoverageConfig, parallelism: Any) -> None:
     if args.is_plain_sft or parallelism is None:
         return
     if parallelism.sp_enabled or parallelism.cp_enabled or parallelism.tp_enabled:
-        raise ValueError(f"n_passes={args.n_passes:g} cannot be combined with sequence, context or tensor parallelism")
+        raise ValueError(f"{args.loss_in_words} cannot be combined with sequence, context or tensor parallelism")
 
 
 def check_whole_weights(args: CoverageConfig, is_fsdp: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from trl import SFTConfig
 
+from passatn.train.objectives.config import SAMPLED, ObjectiveConfig
 from passatn.train.rollout_config import RolloutConfig
 
 CONFIDENCES = ("completion", "proof", "rollouts")
@@ -15,14 +16,18 @@ LOSS_NORMALIZATIONS = ("sequence", "token")
 
 
 @dataclass
-class CoverageConfig(RolloutConfig, SFTConfig):
+class CoverageConfig(RolloutConfig, ObjectiveConfig, SFTConfig):
     """SFTConfig with the objective −log(1 − (1 − p)^N) and the replacement of examples that are already learnt.
+
+    `objective` names another loss in its place (see `ObjectiveConfig` for its options).
 
     Args:
         n_passes: N ≥ 1, the number of samples that will be drawn per problem at test time. 1 is cross-entropy.
         min_confidence_weight: ε in [0, 1). Examples with F(N, p) < ε are replaced until the batch is full of
-            active ones (appendix B). None is the paper's value: 0.3, and 0.01 with confidence="rollouts". 0 weights
-            every example and replaces none.
+            active ones (appendix B). None is the paper's value: 0.3, and 0.01 with confidence="rollouts"; with
+            objectives other than "dco", which the paper does not have, it is 0. 0 weights every example and replaces
+            none. In place of F, majority_vote and best_of_n have the weight of their gradient, as a share of its
+            largest value.
         min_active_fraction: training ends, and says so, once fewer than this fraction of the last pass over the
             data had F ≥ ε.
         max_data_passes: end once this many passes over the data have been weighed; with replacement that can be
@@ -70,7 +75,8 @@ class CoverageConfig(RolloutConfig, SFTConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_confidence_weight is None:
-            self.min_confidence_weight = 0.01 if self.confidence == "rollouts" else 0.3
+            paper = 0.01 if self.confidence == "rollouts" else 0.3
+            self.min_confidence_weight = paper if self.objective == "dco" else 0.0
         if self.sequential_stops is None:
             self.sequential_stops = "both" if self.rollout_weight == "hard" else "discard"
         if not (math.isfinite(self.n_passes) and self.n_passes >= 1):
@@ -85,6 +91,7 @@ class CoverageConfig(RolloutConfig, SFTConfig):
             raise ValueError(
                 f"loss_normalization must be one of {LOSS_NORMALIZATIONS}, got {self.loss_normalization!r}"
             )
+        self.check_objective(self.n_passes, self.min_confidence_weight, self.confidence)
         self.check_rollouts(self.n_passes, self.min_confidence_weight)
         if self.max_data_passes is not None:
             if not self.max_data_passes > 0:
@@ -109,7 +116,7 @@ class CoverageConfig(RolloutConfig, SFTConfig):
     @property
     def is_plain_sft(self) -> bool:
         """Whether TRL's own loss is taken unchanged: N = 1 normalised by tokens."""
-        return self.n_passes == 1 and self.loss_normalization == "token"
+        return self.objective == "dco" and self.n_passes == 1 and self.loss_normalization == "token"
 
     @property
     def draws_candidates(self) -> bool:
@@ -121,4 +128,13 @@ class CoverageConfig(RolloutConfig, SFTConfig):
         """What makes an example part of a batch, in words."""
         if self.draws_rollouts and self.rollout_weight == "hard":
             return f"a success rate below {self.hard_max_success:g}"
-        return f"F(N, p) >= {self.min_confidence_weight:g} at N = {self.n_passes:g}"
+        weight = "F(N, p)" if self.objective == "dco" else "a weight"
+        return f"{weight} >= {self.min_confidence_weight:g} at N = {self.n_passes:g}"
+
+    @property
+    def loss_in_words(self) -> str:
+        """What an error that refuses a combination calls this configuration."""
+        if self.objective == "dco":
+            return f"n_passes={self.n_passes:g}"
+        at = f" at n_passes={self.n_passes:g}" if self.objective in SAMPLED else ""
+        return f"objective={self.objective!r}{at}"

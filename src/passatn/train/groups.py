@@ -1,37 +1,46 @@
 """Rows that share a `group_id` as one example: the steps of a proof, for whole-proof DCO (paper section 5.3)."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from accelerate.logging import get_logger
 from datasets import Dataset, IterableDataset
 
+logger = get_logger(__name__)
+
 GROUP_COLUMN = "group_id"
+Groups = dict[Any, tuple[list[list[int]], list[list[int]]]]
+"""By `group_id`: input_ids and labels of its rows."""
 
 
-def group_rows(dataset: Dataset | IterableDataset) -> Dataset:
+def group_rows(dataset: Dataset | IterableDataset, before: Dataset | IterableDataset | None = None) -> Dataset:
     """Collapse tokenised rows into one row per `group_id`, in order of first appearance.
 
     Args:
         dataset: columns `input_ids`, `labels` and `group_id`.
+        before: the same before rows were left out. A group that lost one is left out too: the rest has another p.
 
     Returns:
         A dataset whose `input_ids` and `labels` are lists of rows, one list per group.
 
     Raises:
-        ValueError: there is no `group_id` column, or a row has none, or the data is streaming.
+        ValueError: there is no `group_id` column, a row has none, no group is whole, or the data is streaming.
     """
     if not isinstance(dataset, Dataset):
         raise ValueError("confidence='proof' cannot be combined with streaming data: a group has to be seen whole")
     if GROUP_COLUMN not in dataset.column_names:
         raise ValueError(f"confidence='proof' needs a column {GROUP_COLUMN!r}; the dataset has {dataset.column_names}")
-    groups: dict[Any, tuple[list[list[int]], list[list[int]]]] = {}
+    groups: Groups = {}
     for row, example in enumerate(dataset.select_columns([GROUP_COLUMN, "input_ids", "labels"])):
         if example[GROUP_COLUMN] is None:
             raise ValueError(f"row {row} has no {GROUP_COLUMN}")
         input_ids, labels = groups.setdefault(example[GROUP_COLUMN], ([], []))
         input_ids.append(example["input_ids"])
         labels.append(example["labels"])
+    if before is not None and len(before) > len(dataset):
+        groups = _whole_groups(groups, Counter(before[GROUP_COLUMN]))
     return Dataset.from_dict(
         {
             GROUP_COLUMN: list(groups),
@@ -39,6 +48,14 @@ def group_rows(dataset: Dataset | IterableDataset) -> Dataset:
             "labels": [labels for _, labels in groups.values()],
         }
     )
+
+
+def _whole_groups(groups: Groups, num_before: Counter[Any]) -> Groups:
+    whole = {group: rows for group, rows in groups.items() if len(rows[0]) == num_before[group]}
+    logger.warning(f"{len(num_before) - len(whole)} of {len(num_before)} groups lack a row and were left out")
+    if not whole:
+        raise ValueError(f"none of the {len(num_before)} groups is whole after bad rows were left out")
+    return whole
 
 
 def is_grouped(dataset: Dataset | IterableDataset) -> bool:

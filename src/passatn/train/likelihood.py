@@ -25,34 +25,40 @@ def confidence_weights(log_p: Tensor, n_passes: float) -> Tensor:
 
 
 def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Sum token log-probabilities over each example of a micro-batch.
+    """log p of each example and its number of tokens, as `sum_examples`; log p at most 0."""
+    log_p, num_tokens = sum_examples(token_log_probs, label_mask, inputs)
+    # Rounding in a log-softmax can exceed log 1 = 0 by an ulp; a shift keeps the gradient, a clamp would drop it.
+    return log_p - log_p.detach().clamp(min=0), num_tokens
+
+
+def sum_examples(values: Tensor, label_mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Sum values of tokens over each example of a micro-batch.
 
     Args:
-        token_log_probs: `[rows, length − 1]`, zero where `label_mask` is False.
+        values: `[rows, length − 1]`, zero where `label_mask` is False.
         label_mask: `[rows, length − 1]` bool, True on completion tokens.
         inputs: the collated batch. `seq_idx` `[1, length]` marks the examples of a padding-free batch (stretches
             without completion tokens are padding) and `group_sizes` `[groups]` the number of rows of each group
             (whole-proof confidence).
 
     Returns:
-        `(log_p, num_tokens)`, each `[examples]`; log_p in float64 (float32 on devices without it), at most 0, with
-        gradient 1 with respect to every completion token.
+        `(sums, num_tokens)`, each `[examples]`; sums in float64 (float32 on devices without it), with gradient 1 with
+        respect to every completion token.
     """
-    dtype = torch.float32 if token_log_probs.device.type == "mps" else torch.float64
-    tokens = token_log_probs.to(dtype)
+    dtype = torch.float32 if values.device.type == "mps" else torch.float64
+    tokens = values.to(dtype)
     if "seq_idx" in inputs:
         index = inputs["seq_idx"][0, 1:].long()
         size = int(inputs["seq_idx"].max()) + 1
-        log_p, num_tokens = _sum_by(tokens[0], index, size), _sum_by(label_mask[0].long(), index, size)
-        log_p, num_tokens = log_p[num_tokens > 0], num_tokens[num_tokens > 0]
+        sums, num_tokens = _sum_by(tokens[0], index, size), _sum_by(label_mask[0].long(), index, size)
+        sums, num_tokens = sums[num_tokens > 0], num_tokens[num_tokens > 0]
     else:
-        log_p, num_tokens = tokens.sum(-1), label_mask.sum(-1)
+        sums, num_tokens = tokens.sum(-1), label_mask.sum(-1)
     if "group_sizes" in inputs:
         sizes = inputs["group_sizes"]
         index = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
-        log_p, num_tokens = _sum_by(log_p, index, len(sizes)), _sum_by(num_tokens, index, len(sizes))
-    # Rounding in a log-softmax can exceed log 1 = 0 by an ulp; a shift keeps the gradient, a clamp would drop it.
-    return log_p - log_p.detach().clamp(min=0), num_tokens
+        sums, num_tokens = _sum_by(sums, index, len(sizes)), _sum_by(num_tokens, index, len(sizes))
+    return sums, num_tokens
 
 
 def _sum_by(values: Tensor, index: Tensor, size: int) -> Tensor:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 QUANTILES = (0.1, 0.5, 0.9)
+WEIGHT_NAMES = ("mean_confidence_weight", "active_fraction")
 NAMES = (
-    "mean_confidence_weight",
-    "active_fraction",
+    *WEIGHT_NAMES,
     "p_times_n_mean",
     *(f"p_times_n_q{round(100 * quantile)}" for quantile in QUANTILES),
 )

@@ -24,10 +24,12 @@ from passatn.train.checkpoint import (
 )
 from passatn.train.checks import check_combination, check_parallelism, check_whole_weights
 from passatn.train.config import CoverageConfig
-from passatn.train.groups import GROUP_COLUMN, GroupCollator, group_rows, is_grouped
-from passatn.train.likelihood import confidence_weights, coverage_losses, example_log_probs
-from passatn.train.metrics import step_metrics
-from passatn.train.prepare import check_examples, logger
+from passatn.train.dataset import DatasetMixin
+from passatn.train.groups import GroupCollator
+from passatn.train.likelihood import example_log_probs
+from passatn.train.metrics import WEIGHT_NAMES, step_metrics
+from passatn.train.objectives import OPTIONS, Objective, build_objective
+from passatn.train.prepare import logger
 from passatn.train.replacement import ReplacementStep
 from passatn.train.rollout_config import ROLLOUT_OBJECTIVE
 from passatn.train.rollout_training import WEIGHT_COLUMN, RolloutMixin
@@ -35,7 +37,7 @@ from passatn.train.stream import CandidateStream
 from passatn.verify.verdict import Verifier
 
 
-class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
+class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrainer):
     """Drop-in for `trl.SFTTrainer` that optimises pass@N instead of pass@1.
 
     Takes the arguments of `SFTTrainer`, with a `CoverageConfig` as `args`. `n_passes=1` with
@@ -48,6 +50,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
             parity check. None: transformers on the trained model itself. With several processes, each gives its own.
 
     Attributes:
+        objective: the loss, as `args` names it.
         ended_early: why training ended before its last scheduled step; None if it did not.
 
     Raises:
@@ -58,6 +61,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
 
     args: CoverageConfig
     model: Any
+    objective: Objective
     loss_is_scaled_for_ga: Any = None
     _tag_names = ["trl", "sft", "passatn"]  # noqa: RUF012 (TRL's own class attribute)
 
@@ -81,6 +85,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
         check_combination(
             args, train_dataset=train_dataset, compute_loss_func=compute_loss_func, processing_class=processing_class
         )
+        self.objective = build_objective(args, args.n_passes)
         self.ended_early: str | None = None
         self._stream: CandidateStream | None = None
         self._replacement: ReplacementStep | None = None
@@ -110,40 +115,6 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
             self._init_rollouts(rollout_engine, verifier)
 
     # ---- data ----
-
-    def _prepare_dataset(
-        self, dataset: Any, processing_class: Any, args: Any, packing: bool, formatting_func: Any, dataset_name: str
-    ) -> Any:
-        if is_grouped(dataset) or (not args.is_plain_sft and "seq_lengths" in (dataset.column_names or [])):
-            return dataset  # prepared before: `evaluate` may pass a dataset through here twice
-        if args.is_plain_sft:
-            dataset = super()._prepare_dataset(dataset, processing_class, args, packing, formatting_func, dataset_name)
-            return group_rows(dataset) if args.confidence == "proof" else dataset
-        max_length, args.max_length = args.max_length, None  # over-long examples are an error below, not truncated
-        try:
-            dataset = super()._prepare_dataset(dataset, processing_class, args, False, formatting_func, dataset_name)
-        finally:
-            args.max_length = max_length
-        dataset = check_examples(
-            dataset,
-            self._tokenizer,
-            max_length=max_length,
-            chat_template=self.chat_template,
-            skip_bad=args.skip_bad_examples,
-            num_proc=args.dataset_num_proc,
-            name=dataset_name,
-        )
-        if args.confidence == "proof":
-            return group_rows(dataset)
-        if packing:
-            return super()._prepare_dataset(dataset, processing_class, args, True, None, dataset_name)
-        return dataset
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        assert self._signature_columns is not None
-        if GROUP_COLUMN not in self._signature_columns and self.args.confidence == "proof":
-            self._signature_columns = [*self._signature_columns, GROUP_COLUMN]
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -192,26 +163,31 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Σ −log C^N over the micro-batch's (accepted) examples, divided by the step's examples or tokens (eq. 3)."""
+        """Σ −log C^N over the micro-batch's (accepted) examples, divided by the step's examples or tokens (eq. 3).
+
+        Another `objective` has its own losses in place of −log C^N.
+        """
         group_sizes, weights = inputs.pop("group_sizes", None), inputs.pop(WEIGHT_COLUMN, None)
         if self.args.is_plain_sft:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs: dict[str, Any] = {}
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            result = model(*args, **kwargs)
-            if kwargs.get("fused_lm_head"):
-                outputs["fused"] = result
-            return result
+            if not kwargs.get("fused_lm_head"):
+                return model(*args, **kwargs)
+            outputs["fused"] = self.objective.forward(model, *args, **kwargs)
+            return outputs["fused"]
 
         # TRL's own compute_loss runs the forward pass and logs its metrics; only its loss is not used.
         result = super().compute_loss(forward, inputs, return_outputs, num_items_in_batch)
         fused = outputs["fused"]
         grouping = {} if group_sizes is None else {"group_sizes": group_sizes}
         log_p, num_tokens = example_log_probs(fused.log_probs, fused.label_mask, {**inputs, **grouping})
+        # Roll-outs belong to training: what is evaluated with them is the cross-entropy of the given reasoning.
+        losses = -log_p if self.args.draws_rollouts else self.objective.losses(fused, log_p, {**inputs, **grouping})
         if self.model.training:
             if weights is None:
-                loss = self._training_loss(log_p, num_tokens)
+                loss = self._training_loss(losses, log_p, num_tokens)
             else:
                 loss = self._surrogate_loss(log_p, weights, self._divisor)
                 self._skip_empty_step()
@@ -219,16 +195,13 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
                 loss = loss + self.router_aux_loss_coef * fused.aux_loss / self.current_gradient_accumulation_steps
         else:
             divisor = len(log_p) if self.args.loss_normalization == "sequence" else num_tokens.sum().clamp(min=1)
-            # Roll-outs belong to training: what is evaluated with them is the cross-entropy of the given reasoning.
-            n_passes = 1.0 if self.args.draws_rollouts else self.args.n_passes
-            loss = coverage_losses(log_p, n_passes).sum() / divisor
+            loss = losses.sum() / divisor
         loss = loss.to(torch.float32)
         return (loss, result[1]) if return_outputs else loss
 
-    def _training_loss(self, log_p: Tensor, num_tokens: Tensor) -> Tensor:
+    def _training_loss(self, losses: Tensor, log_p: Tensor, num_tokens: Tensor) -> Tensor:
         everyone = self._gather(torch.stack([log_p.detach(), num_tokens.to(log_p.dtype)], dim=1))
-        losses = coverage_losses(log_p, self.args.n_passes)
-        weight = confidence_weights(everyone[:, 0], self.args.n_passes)
+        weight = self.objective.weights(everyone[:, 0])
         num_decided = len(weight)
         if self._replacement is not None:
             accepted = self._replacement.decide((weight >= self.args.min_confidence_weight).tolist())
@@ -338,14 +311,15 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
             self._examples_seen += len(log_p)
             values = step_metrics(log_p, weight, self.args.n_passes, self.args.min_confidence_weight)
             for name, value in values.items():
-                metrics[name].append(value)
+                if self.objective.weight is not None or name not in WEIGHT_NAMES:
+                    metrics[name].append(value)
         metrics["examples_seen"] = [self._examples_seen]
         if self._stream is not None:
             metrics["examples_replaced"] = [self._stream.num_replaced]
             metrics["data_passes"] = [self._stream.data_passes]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """As `SFTTrainer.evaluate`, with the mean of −log C^N as loss; it leaves the random state as it was.
+        """As `SFTTrainer.evaluate`, with the mean of the objective as loss; it leaves the random state as it was.
 
         A data loader draws from it. Where the save comes before the evaluation of the same step, a resumed run does not
         evaluate again, and would go on with another random state than the uninterrupted one.
@@ -394,7 +368,8 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
         }
 
     def _objective(self) -> dict[str, Any]:
-        names = ["n_passes", "min_confidence_weight", "loss_normalization", "confidence"]
+        names = ["objective", "n_passes", "min_confidence_weight", "loss_normalization", "confidence"]
+        names += OPTIONS[self.args.objective]
         names += ROLLOUT_OBJECTIVE if self.args.draws_rollouts else []
         return {name: getattr(self.args, name) for name in names}
 
@@ -405,7 +380,8 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, SFTTrainer):
                 f"{checkpoint} was not written by a CoverageTrainer: it cannot be resumed here (its weights can be the "
                 "model of a new run)"
             )
-        refuse_other_objective(checkpoint, state, self._objective())
+        # Checkpoints of versions that had no other objective do not name theirs.
+        refuse_other_objective(checkpoint, {"objective": "dco", **state}, self._objective())
         self._examples_seen = state["examples_seen"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])
