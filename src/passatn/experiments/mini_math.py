@@ -73,7 +73,15 @@ class Arm:
     seed: int = 0
 
 
-def pretrain(settings: Settings, output_dir: Path, progress: Progress, seed: int = 0) -> None:
+def pretrain(
+    settings: Settings,
+    output_dir: Path,
+    progress: Progress,
+    seed: int = 0,
+    *,
+    hidden_size: int = 96,
+    num_layers: int = 3,
+) -> None:
     """Train the base model on fresh problems by cross-entropy and save it; an existing one is left alone."""
     if (output_dir / "model.safetensors").exists():
         return
@@ -81,9 +89,9 @@ def pretrain(settings: Settings, output_dir: Path, progress: Progress, seed: int
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(VOCABULARY),
-            hidden_size=96,
-            intermediate_size=256,
-            num_hidden_layers=3,
+            hidden_size=hidden_size,
+            intermediate_size=8 * hidden_size // 3,
+            num_hidden_layers=num_layers,
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=16,

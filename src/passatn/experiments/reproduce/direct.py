@@ -1,0 +1,270 @@
+"""Stages of the experiments on direct answers: base model, data, one training run per objective, evaluations of it.
+
+Each method gives the finished thing, and makes it first where it is missing. At scale `paper` nothing is trained here:
+a run that is missing is an error with the command that makes it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from passatn.evaluate import Results
+from passatn.experiments import evaluation, finetune
+from passatn.experiments.config import ConfigError, RunConfig
+from passatn.experiments.problems import EncodedProblems, encode, read_problems
+from passatn.experiments.progress import TrainingBar, make_progress
+from passatn.experiments.quiet import quiet_libraries
+from passatn.experiments.reproduce import mini_data
+from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.engines import write_engine
+from passatn.experiments.reproduce.plans import engine_file, launch_command
+from passatn.experiments.reproduce.recipes import DirectRecipe
+from passatn.experiments.run_directory import RunDirectory
+from passatn.sample.models import load_model, load_tokenizer
+
+RESUME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The weights of a run at one time of training; epoch 0 is the base model."""
+
+    epoch: float
+    model: Path | str
+
+    @property
+    def label(self) -> str:
+        return f"epoch {self.epoch:g}"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run of `passatn train`."""
+
+    name: str
+    n_passes: int
+    directory: RunDirectory
+    base: Path | str
+
+    @property
+    def history(self) -> list[Results]:
+        """Exact evaluations on the test problems after each epoch."""
+        return [Results.load(path) for path in self.directory.evaluation_files()]
+
+    @cached_property
+    def moments(self) -> list[Moment]:
+        """Its checkpoints, in order."""
+        folders = sorted(self.directory.checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+        states = [json.loads((folder / "trainer_state.json").read_text()) for folder in folders]
+        return [Moment(round(s["epoch"], 2), folder) for s, folder in zip(states, folders, strict=True)]
+
+
+@dataclass
+class Direct:
+    """The stages at one scale.
+
+    Args:
+        large: use the paper's second model (table 4).
+    """
+
+    context: Context
+    recipe: DirectRecipe
+    large: bool = False
+
+    @cached_property
+    def pretrained(self) -> Path:
+        """The demo's model before its instructions are made new."""
+        sizes = self._mini
+        recipe = {name: getattr(sizes, name) for name in ("hidden_size", "num_layers", "pretrain_steps")}
+        recipe |= {"pretrain_batch": sizes.pretrain_batch}
+
+        def make(folder: Path) -> None:
+            with make_progress() as progress, quiet_libraries():
+                bar = progress.add_task("base model", total=sizes.pretrain_steps, note="")
+                mini_data.make_pretrained(sizes, folder, lambda done, _: progress.update(bar, completed=done))
+
+        return self.context.workspace.stage("pretrained", recipe, make)
+
+    @cached_property
+    def base(self) -> Path | str:
+        """The model that fine-tuning starts from."""
+        if self.recipe.model is not None:
+            return self.context.model or self.recipe.model.name
+        source = self.pretrained
+        return self.context.workspace.stage(
+            "base", {"pretrained": source.name, "seed": 0}, lambda folder: mini_data.make_base(source, folder)
+        )
+
+    @cached_property
+    def _mini_files(self) -> Path:
+        # The levels come from the small model also for the large one: both are tested on the same problems.
+        sizes, levels_of = self._mini, Direct(self.context, self._small_recipe).pretrained
+        recipe = {"levels_of": levels_of.name, "num_train": sizes.num_train, "num_test": sizes.num_test}
+        recipe |= {"probes_per_level": self.recipe.probes_per_level}
+
+        def make(folder: Path) -> None:
+            levels = mini_data.function_levels(levels_of)
+            mini_data.make_data(sizes, self.recipe.probes_per_level, levels, folder)
+
+        return self.context.workspace.stage("data", recipe, make)
+
+    @property
+    def _small_recipe(self) -> DirectRecipe:
+        from passatn.experiments.reproduce.recipes import direct_recipe
+
+        return direct_recipe("demo", quick=self.context.quick) if self.large else self.recipe
+
+    @property
+    def _mini(self) -> Any:
+        if self.recipe.mini is None:
+            raise ConfigError(f"scale {self.context.scale} has no model of its own")
+        return self.recipe.mini
+
+    def data(self, which: str) -> dict[str, Any]:
+        """Keys of `passatn train` that say where problems come from: train, test, other (of another kind) or probe."""
+        if self.recipe.mini is not None:
+            return {"source": str(self._mini_files / f"{which}.jsonl")}
+        if which == "other":
+            file = self.context.data_file("aime*.jsonl*")
+            return {"source": str(file or "aime"), "preset": "aime" if file else None}
+        split = "test" if which == "test" else "train"
+        file = self.context.data_file(f"math_{split}*.jsonl*")
+        return {"source": str(file or "math"), "preset": "math" if file else None, "split": None if file else split}
+
+    def run_settings(self, n_passes: int) -> dict[str, Any]:
+        """All settings of the training run for this N, as `passatn train` takes them."""
+        train, test = self.data("train"), self.data("test")
+        settings = {
+            "model": str(self.base),
+            "train_data": train["source"],
+            "eval_data": test["source"],
+            "train_split": train.get("split"),
+            "eval_split": test.get("split"),
+            "eval_ns": list(self.recipe.eval_ns),
+            "n_passes": n_passes,
+            **self.recipe.settings,
+        }
+        return {key: value for key, value in settings.items() if value is not None}
+
+    def run_folder(self, n_passes: int) -> Path:
+        """Named by what the run depends on, wherever the files lie."""
+        return self.context.workspace.path(f"run-{_objective(n_passes)}", self._run_recipe(n_passes))
+
+    def _run_recipe(self, n_passes: int) -> dict[str, Any]:
+        settings = self.run_settings(n_passes) | {"model": Path(str(self.base)).name}
+        settings |= {key: Path(settings[key]).name for key in ("train_data", "eval_data")}
+        if self.recipe.mini is not None:
+            settings["data"] = self._mini_files.name
+        return settings
+
+    def run(self, n_passes: int) -> TrainedRun:
+        """The finished training for this N; an unfinished one is resumed."""
+        directory = RunDirectory(self.run_folder(n_passes))
+        settings = self.run_settings(n_passes)
+        name = _objective(n_passes)
+        if directory.is_finished:
+            self.context.say(f"{name}: trained already")
+        elif self.context.scale == "paper":
+            config = engine_file(self.context.workspace.output, self.recipe.engine)
+            write_engine(self.recipe.engine, config.parent)
+            command = launch_command(settings, directory.path, config)
+            raise ConfigError(f"{directory.path} is not there yet; on a machine with the GPUs run: {command}")
+        else:
+            self.context.say(f"{name}: training …")
+            self.context.workspace.note(f"run-{name}", self._run_recipe(n_passes))
+            _train(RunConfig.from_mapping(settings), directory, self.context.say)
+        # Only for resuming, and three quarters of the bytes.
+        for checkpoint in directory.checkpoints.glob("checkpoint-*"):
+            for file in RESUME_FILES:
+                (checkpoint / file).unlink(missing_ok=True)
+        return TrainedRun(name, n_passes, directory, self.base)
+
+    def problems(self, which: str, tokenizer: Any) -> EncodedProblems:
+        """Encoded test, other or probe problems, cut to the recipe's lengths; probes are not those trained on."""
+        place = self.data(which)
+        wanted = {key: self.recipe.settings.get(key) for key in ("template", "max_prompt_tokens", "max_answer_tokens")}
+        config = RunConfig(
+            preset=place.get("preset"),
+            skip_bad_rows=bool(self.recipe.settings.get("skip_bad_rows")),
+            **{key: value for key, value in wanted.items() if value is not None},
+        )
+        with quiet_libraries():
+            rows = read_problems(place["source"], config, split=place.get("split"))
+            return encode(rows, config, tokenizer, limit=None)
+
+    def evaluate(self, run: TrainedRun, moment: Moment, which: str = "test") -> Results:
+        """Exact pass@N and greedy answers of one checkpoint: a results.json of the shared folder."""
+        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, "problems": which}
+
+        def make(file: Path) -> None:
+            model, tokenizer = self.load(moment.model)
+            results = evaluation.evaluate(
+                model,
+                tokenizer,
+                self.problems(which, tokenizer),
+                run={"name": f"{run.name}, {moment.label}", "n_passes": run.n_passes, "epoch": moment.epoch},
+                template=self.recipe.settings["template"],
+                ns=self.recipe.eval_ns,
+            )
+            results.save(file)
+
+        return Results.load(self.context.workspace.stage(_stem("evaluation", run, moment), recipe, make, ".json"))
+
+    def evaluation_file(self, run: TrainedRun, moment: Moment, which: str = "test") -> Path:
+        """Where `evaluate` keeps its results."""
+        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, "problems": which}
+        return self.context.workspace.path(_stem("evaluation", run, moment), recipe, ".json")
+
+    def measure(
+        self, kind: str, run: TrainedRun, moment: Moment, settings: dict[str, Any], make: Callable[[Any, Any], Any]
+    ) -> Path:
+        """Another measurement of one checkpoint, kept as JSON: `make(model, tokenizer)` gives the value."""
+        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, **settings}
+
+        def write(file: Path) -> None:
+            model, tokenizer = self.load(moment.model)
+            file.write_text(json.dumps(make(model, tokenizer)), encoding="utf-8")
+
+        return self.context.workspace.stage(_stem(kind, run, moment), recipe, write, ".json")
+
+    def load(self, model: Path | str) -> tuple[Any, Any]:
+        """A model on the device at hand, and the tokenizer."""
+        if self.recipe.settings.get("num_threads"):
+            torch.set_num_threads(self.recipe.settings["num_threads"])
+        with quiet_libraries():
+            loaded, tokenizer = load_model(str(model), dtype="float32")
+        device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+        return loaded.to(device), tokenizer
+
+    def tokenizer(self) -> Any:
+        return load_tokenizer(str(self.base))
+
+
+def quarters(moments: Sequence[Moment]) -> list[Moment]:
+    """The checkpoints closest to a quarter, a half, three quarters and the end of training, each once."""
+    end = moments[-1].epoch
+    wanted = [end * part / 4 for part in (1, 2, 3, 4)]
+    chosen = [min(moments, key=lambda moment: (abs(moment.epoch - epoch), moment.epoch)) for epoch in wanted]
+    return list(dict.fromkeys(chosen))
+
+
+def _train(config: RunConfig, directory: RunDirectory, say: Callable[[str], None]) -> None:
+    bar = TrainingBar()
+    try:
+        with quiet_libraries():
+            finetune.train(config, directory, say, resume=directory.config.exists(), bar=bar)
+    finally:
+        bar.stop()
+
+
+def _objective(n_passes: int) -> str:
+    return "CE" if n_passes == 1 else f"DCO-{n_passes}"
+
+
+def _stem(kind: str, run: TrainedRun, moment: Moment) -> str:
+    return f"{kind}-{run.name}-epoch{moment.epoch:g}"

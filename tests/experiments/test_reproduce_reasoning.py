@@ -1,0 +1,90 @@
+"""Table 3, figures 3 and 4 from stored counts, and once from training on."""
+
+import json
+
+import pytest
+
+from passatn.coverage import pass_at_n
+from passatn.experiments.config import ConfigError
+from passatn.experiments.reproduce import discarded, reasoning, reasoning_confidence, reasoning_table
+from passatn.experiments.reproduce.command import reproduce
+from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.reasoning import ArmRecord
+from passatn.experiments.reproduce.workspace import Workspace
+
+LOG = [{"step": 10, "discarded_candidates": 1.5, "active_fraction": 0.9}, {"step": 20, "discarded_candidates": 6.0}]
+
+
+def arm(kind, epochs, log=()):
+    evaluations = [
+        {"epoch": epoch, "step": epoch, "test_num_correct": correct, "test_most_frequent": frequent}
+        for epoch, (correct, frequent) in epochs.items()
+    ]
+    options = {"n_passes": 64.0} if kind == "dcoa" else {}
+    record = {
+        "arm": {"name": kind.upper(), "kind": kind, "options": options},
+        "settings": {"num_samples": 64, "batch_size": 8, "warm_epochs": 1},
+        "evaluations": evaluations,
+        "log": list(log),
+        "ended_early": None,
+    }
+    return ArmRecord(reasoning.Path("x.json"), record)
+
+
+ARMS = {
+    "ce": arm("ce", {1: ([0, 32], [16, 32]), 2: ([0, 8], [16, 32]), 3: ([1, 1], [64, 1])}),
+    "grpo": arm("grpo", {2: ([0, 64], [32, 64]), 3: ([0, 64], [48, 64])}),
+    "dcoa": arm("dcoa", {1: ([2, 2], [16, 2]), 2: ([2, 2], [16, 2]), 3: ([4, 4], [16, 4])}, LOG),
+}
+
+
+@pytest.fixture
+def context(tmp_path, monkeypatch):
+    monkeypatch.setattr(reasoning, "trained_arms", lambda context: ARMS)
+    return Context("table3", "demo", Workspace(tmp_path, print))
+
+
+def test_the_table_is_of_unbiased_estimates(context):
+    section = reasoning_table.section(context)
+    rows = {row[0]: row for row in section.tables[0].rows}
+    assert list(rows) == [
+        "CE, epoch 1", "DCOA, epoch 1", "CE, epoch 2", "GRPO, epoch 2", "DCOA, epoch 2",
+        "CE, epoch 3", "GRPO, epoch 3", "DCOA, epoch 3",
+    ]  # fmt: skip
+    expected = 100 * float(pass_at_n(64, 4, 16))
+    assert rows["DCOA, epoch 3"][2].startswith(f"{expected:.1f} ")
+    assert rows["GRPO, epoch 3"][1].startswith("50.0 ")
+    assert section.findings[0].startswith("pass@1 after epoch 3, the highest first: GRPO 50.0 %, DCOA 6.2 %, CE 1.6 %")
+    found = {(row[0], row[1], row[3]): row[4] for row in section.csv["table3.csv"].rows}
+    assert found["CE", 2, 1] == pytest.approx(8 / 128)
+
+
+def test_the_most_frequent_answer_is_right_where_it_is_the_correct_one(context):
+    section = reasoning_confidence.section(context)
+    rows = {row[0]: row for row in section.tables[0].rows}
+    assert rows["CE, epoch 1"][1:3] == ("37.5", "50.0")
+    assert rows["CE, epoch 2"][2] == "0.0"
+    assert rows["CE, epoch 3"][1:] == ("50.8", "50.0", "100.0", "0.0"), "surest where it is wrong"
+    assert "GRPO: mean confidence 75.0 % after epoch 2, 87.5 % after epoch 3" in section.findings[2]
+
+
+def test_discards_are_those_logged(context):
+    section = discarded.section(context)
+    assert section.numbers == {"steps": [10, 20], "discarded": [1.5, 6.0]}
+    assert section.findings == ["Discarded: 1.5 a step, then 6.0 a step (first and second half of 20 steps)."]
+    ARMS["dcoa"].record["log"].clear()
+    with pytest.raises(ConfigError, match="no logged steps"):
+        discarded.section(context)
+    ARMS["dcoa"].record["log"].extend(LOG)
+
+
+@pytest.mark.slow
+def test_all_three_from_training_on(tmp_path, monkeypatch):
+    for name in ("table3", "fig3", "fig4"):
+        reproduce(Context(name, "demo", Workspace(tmp_path / "out", print), quick=True))
+    record = json.loads((tmp_path / "out" / "fig3" / "results.json").read_text())
+    assert set(record["ours"]) == {"CE", "DCOa-64", "GRPO"}
+    assert all((tmp_path / "out" / source).is_file() for source in record["sources"])
+    monkeypatch.setattr(reasoning.mini_reasoning, "pretrain", lambda *rest: pytest.fail("pre-trained again"))
+    (tmp_path / "out" / "table3" / "results.json").unlink()
+    reproduce(Context("table3", "demo", Workspace(tmp_path / "out", print), quick=True))
