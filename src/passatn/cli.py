@@ -22,6 +22,7 @@ from passatn.experiments.options import (
     VerifierOptions,
     spread,
 )
+from passatn.experiments.proving_options import SearchOptions, TheoremOptions
 
 # --max_new_tokens is the same as --max-new-tokens.
 NAMES = {"token_normalize_func": lambda name: name.replace("_", "-")}
@@ -56,6 +57,36 @@ def demo(
     from passatn.experiments.demo import run_demo
 
     run_demo(output, num_seeds=seeds, quick=quick)
+
+
+@app.command(context_settings=NAMES)
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="A table or figure of the paper, such as table1.")] = None,
+    list_names: Annotated[bool, typer.Option("--list", help="The names, and what each shows.")] = False,
+    scale: Annotated[str, typer.Option(help="demo (minutes), small (SmolLM2) or paper (its models).")] = "demo",
+    output: Output = Path("reproduction"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with math_train*.jsonl … (default: Hub).")] = None,
+    model: Annotated[str | None, typer.Option(help="A folder or Hub id in place of that scale's model.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", hidden=True)] = False,
+) -> None:
+    """Run the experiment behind a table or figure of the paper: results.json, CSV, PNG and one page for all."""
+    from passatn.experiments.reproduce import catalogue
+
+    if list_names:
+        print("\n".join(entry.line for entry in catalogue.ENTRIES))
+        return
+    catalogue.find(name or "")
+    from passatn.experiments.reproduce import command
+    from passatn.experiments.reproduce.context import Context
+    from passatn.experiments.reproduce.workspace import Workspace
+
+    context = Context(str(name), scale, Workspace(output, say), data_dir, model, quick)  # type: ignore[arg-type]
+    if dry_run:
+        print("\n".join(command.dry_run(context)))
+        return
+    command.show(command.reproduce(context))
+    say(f"page: {output / 'report.html'}")
 
 
 @app.command(context_settings=SETTINGS)
@@ -94,6 +125,20 @@ def train(
             bar.stop()
     _show(run.results)
     say(f"model in {run.model}")
+
+
+@app.command(context_settings=NAMES)
+def average(
+    models: Annotated[list[Path], typer.Argument(help="Folders of models: BASE TUNED, or checkpoints of a run.")],
+    output: Output,
+    alpha: Annotated[float | None, typer.Option(help="Share of the second of two models (default: the mean).")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Average the weights of models: between a base model and its fine-tuned one, or over checkpoints."""
+    from passatn.train.averaging import average_models
+
+    average_models(models, output, alpha=alpha, overwrite=overwrite, show_progress=sys.stderr.isatty())
+    say(f"model in {output}")
 
 
 @app.command(context_settings=NAMES)
@@ -290,6 +335,140 @@ def sample(
 
 
 @app.command(context_settings=NAMES)
+def trace(
+    output: Annotated[Path, typer.Option("--output", help="JSON Lines file of steps; OUTPUT.account.json beside it.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Lean files or folders (default: all of the project).")
+    ] = None,
+    project: Annotated[Path | None, typer.Option(help="Lean project (default: files for the embedded Lean).")] = None,
+    repl: Annotated[Path | None, typer.Option(help="A built REPL for the project (default: lean-interact's).")] = None,
+    tactic_timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one tactic.")] = 10.0,
+    command_timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one command, imports too.")] = 600.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """The proofs in Lean files, replayed tactic by tactic, as steps to train on; a killed call goes on."""
+    from passatn.lean.repl import embedded_repl, project_repl
+    from passatn.prove.trace_files import TraceLimits, account_file, lean_files, trace_files
+    from passatn.sample.progress import progress_bar
+    from passatn.tasks import ProblemError
+
+    if not files and project is None:
+        raise ProblemError("give Lean files, or a --project")
+    if repl is not None and project is None:
+        raise ProblemError("--repl belongs to a --project")
+    if output.exists() and not overwrite:
+        raise ProblemError(f"{output} exists: choose another --output, or --overwrite")
+    sources = lean_files(files or [project or Path()])
+    start_repl = embedded_repl() if project is None else project_repl(project, repl)
+    limits = TraceLimits(tactic_timeout, command_timeout)
+    with progress_bar("tracing", len(sources), show=sys.stderr.isatty()) as advance:
+        account = trace_files(sources, output, start_repl, project=project, limits=limits, advance=advance)
+    for line in account.errors[:3]:
+        say(f"Lean's errors elsewhere: {line}")
+    say(f"{account.describe()} ({account_file(output)})")
+
+
+@app.command(context_settings=NAMES)
+def theorems(
+    output: Output,
+    num_train: Annotated[int, typer.Option(min=1, help="Theorems to train on.")] = 2000,
+    num_validation: Annotated[int, typer.Option(min=0, help="Theorems to choose settings on.")] = 100,
+    num_test: Annotated[int, typer.Option(min=0, help="Theorems to search proofs of.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same theorems.")] = 0,
+    families: Annotated[str | None, typer.Option(help="Some of the families, separated by commas.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make theorems with proofs for the embedded Lean: files to train a tactic model on and to search proofs in."""
+    from passatn.experiments.theorems import TheoremSettings, describe, make_theorems
+
+    settings = TheoremSettings(num_train=num_train, num_validation=num_validation, num_test=num_test, seed=seed)
+    if families is not None:
+        settings = replace(settings, families=tuple(name.strip() for name in families.split(",")))
+    made = make_theorems(output, settings, overwrite=overwrite, show_progress=sys.stderr.isatty())
+    say(describe(made))
+
+
+@app.command(context_settings=NAMES)
+@spread(TheoremOptions)
+@spread(EngineOptions, "engines")
+@spread(SearchOptions, "search")
+def prove(
+    options: TheoremOptions,
+    engines: EngineOptions,
+    search: SearchOptions,
+    output: Output,
+    name: Annotated[str | None, typer.Option(help="Name of the run in reports (default: the folder).")] = None,
+    ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
+    overwrite: Overwrite = False,
+) -> None:
+    """Search proofs in Lean with a tactic model; a killed or a larger call goes on with what is there."""
+    from passatn.experiments import proving
+    from passatn.experiments.config import parse_ns
+    from passatn.experiments.problems import read_problems
+
+    budgets = parse_ns(ns, "--ns")
+    run = proving.ProofRun.of(options, engines, search)
+    rows = read_problems(options.data, _reading(options), split=options.split)
+    for reason in rows.skipped:
+        say(f"left out: {reason}")
+    run_name = name or output.resolve().name
+    problems = rows[: options.limit]
+    _print_results(proving.prove(run, problems, output, budgets, name=run_name, overwrite=overwrite, say=say))
+
+
+@app.command(context_settings=SETTINGS)
+@spread(EngineOptions, "engines")
+@spread(SearchOptions, "search")
+def expert(
+    context: typer.Context,
+    engines: EngineOptions,
+    search: SearchOptions,
+    output: Output,
+    unproved: Annotated[str, typer.Option(help="Theorems to be proved, and learnt from.")],
+    config: Annotated[Path | None, typer.Option(help="YAML recipe; --key_with_underscores value goes over it.")] = None,
+    theorems: Annotated[
+        str | None, typer.Option(help="Theorems with a `proof` to begin with (default: the recipe's train_data).")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, help="How often found proofs are added.")] = 1,
+    keep: Annotated[str, typer.Option(help="Which proofs of a theorem are added: shortest or probable.")] = "shortest",
+    proofs_per_theorem: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    test: Annotated[str | None, typer.Option(help="Theorems on which each iteration's model is tried.")] = None,
+    test_samples: Annotated[int, typer.Option(min=1, help="Roll-outs for each of those.")] = 1024,
+    ns: Annotated[str, typer.Option(help="The N of pass@N, separated by commas.")] = DEFAULT_NS,
+    overwrite: Overwrite = False,
+) -> None:
+    """Expert iteration: train, prove what has no proof, add the proofs, train again; a killed call goes on."""
+    from passatn.experiments import expert_iteration
+    from passatn.experiments.config import parse_ns, read_settings
+    from passatn.experiments.progress import TrainingBar
+    from passatn.experiments.quiet import quiet_libraries
+
+    settings = expert_iteration.ExpertConfig(
+        recipe={"template": "tactic"} | read_settings(config, context.args),
+        theorems=theorems,
+        unproved=unproved,
+        iterations=iterations,
+        num_samples=search.num_samples or 1024,
+        keep=keep,  # type: ignore[arg-type]
+        proofs_per_theorem=proofs_per_theorem,
+        test=test,
+        test_samples=test_samples,
+        search=expert_iteration.search_settings(engines, search),
+    )
+    prove_theorems = expert_iteration.proof_search(engines, search, parse_ns(ns, "--ns"), say)
+    with quiet_libraries():
+        done = expert_iteration.run_expert(
+            settings, output, prove_theorems, say, overwrite=overwrite, make_bar=TrainingBar
+        )
+    table = Table("iteration", "examples", "of them found", "to prove", "proved")
+    for entry in done:
+        counts = (entry.num_examples, entry.num_found_examples, entry.num_to_prove, entry.num_proved)
+        table.add_row(str(entry.iteration), *(f"{count:,}" for count in counts))
+    Console().print(table)
+    say(f"searches for `passatn report`: {output}/iteration-*/search")
+
+
+@app.command(context_settings=NAMES)
 @spread(VerifierOptions, "verifying")
 def verify(
     verifying: VerifierOptions,
@@ -323,6 +502,7 @@ def report(
     """One page for several runs: curves, frontier, paired differences to the first."""
     from passatn.evaluate import Results
     from passatn.experiments.config import ConfigError
+    from passatn.experiments.proof_report import budget_advice, read_proof_run
     from passatn.report import write_run_report
     from passatn.report.training import read_entries
 
@@ -330,7 +510,9 @@ def report(
         raise ConfigError(f"{output} is not a folder for reports: choose another --output")
     results = [Results.load(_results_file(path)) for path in runs]
     logs = [read_entries(_results_file(path).with_name("metrics.jsonl")) for path in runs]
-    written = write_run_report(results, output, logs=logs)
+    proofs = [read_proof_run(_results_file(path).parent, say) for path in runs]
+    advice = budget_advice(results, proofs)
+    written = write_run_report(results, output, logs=logs, proofs=proofs, advice=advice)
     say(f"report: {written['html']}")
 
 

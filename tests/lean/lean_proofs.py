@@ -136,7 +136,6 @@ ATTACKS: dict[str, tuple[str, str]] = {
     "an instance": ("theorem t : 1 = 2", "decide\ninstance : Decidable (1 = 2) := isTrue sorry"),
     "look-alike letters": (FALSE, "sоrry"),
     "an invisible letter": (FALSE, "so\u200brry"),
-    "half a letter": (FALSE, "trivial -- \ud835"),
     "letters that run backwards": (FALSE, "trivial /- \u202e -/"),
     "a comment left open": (FALSE, "trivial /- and so on"),
     "a comment that hides the goal": (FALSE, "-/ trivial /-"),

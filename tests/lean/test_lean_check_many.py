@@ -183,6 +183,16 @@ def test_a_problem_at_fault(goal: Goal) -> None:
     assert checks[0].detail == str(alone.value)
 
 
+def test_half_a_character_is_refused_and_spoils_nothing_else() -> None:
+    half = "rfl -- \ud835"
+    bad = Goal("theorem t : 1 = 1", half)
+    checks = check_all([(REFLEXIVE, half), (bad, "rfl"), (REFLEXIVE, "rfl")])
+    assert [one.ruling for one in checks] == [Ruling.REFUSED, Ruling.ERROR, Ruling.PROVED]
+    assert checks[0] == check_proof(REFLEXIVE, half)
+    with pytest.raises(GoalError, match="half a character"):
+        check_proof(bad, "rfl")
+
+
 def test_no_proofs_no_checks() -> None:
     assert check_proofs(REFLEXIVE, []) == []
     assert check_all([]) == []

@@ -32,7 +32,8 @@ class RunConfig:
         model: folder, Hub id or .gguf file.
         train_data: a source of problems (`passatn.tasks.load_problems`): file, Hub id, reasoning-gym family, preset.
         eval_data: held-out problems; exact pass@N on them is logged after each epoch and stored at the end.
-        preset: how to read both (math, gsm8k, aime, mbpp, humaneval); `columns` maps the fields of other files.
+        preset: how to read both (math, gsm8k, aime, mbpp, humaneval, leandojo, tactics, minif2f, theorems); `columns`
+            maps the fields of other files.
         template: prompt template (raw, direct, alpaca, chat, r1, code, tactic).
         limit, eval_limit: number of problems to keep after filtering, the first ones.
         max_prompt_tokens, max_answer_tokens: keep only problems no longer than this (end-of-sequence not counted).

@@ -56,7 +56,7 @@ def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
         "tokens per epoch": tokens,
         "training FLOPs (6 · parameters · tokens)": 6 * parameters * tokens * steps // steps_per_epoch,
         "memory for weights, gradients and AdamW (GB)": round((weight_bytes + 12 * trained) / 1e9, 2),
-        "arguments": shlex.join(_as_arguments(config.to_mapping())),
+        "arguments": shlex.join(as_arguments(config.to_mapping())),
     }
 
 
@@ -282,7 +282,7 @@ def _count_trained(model: PreTrainedModel, config: RunConfig) -> int:
     return sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
 
 
-def _as_arguments(settings: dict[str, Any]) -> list[str]:
+def as_arguments(settings: dict[str, Any]) -> list[str]:
     """Settings as `--key value` words that read back as they are."""
     words = []
     for key, value in settings.items():

@@ -20,7 +20,9 @@ class ProblemOptions:
 
     model: Annotated[str, typer.Option(help="Folder (of a model or an adapter), Hub id or .gguf file.")]
     data: Annotated[str, typer.Option(help="Problems: file, Hub id, reasoning-gym:FAMILY or preset.")]
-    preset: Annotated[str | None, typer.Option(help="How to read the rows: math, gsm8k, aime, mbpp, humaneval.")] = None
+    preset: Annotated[
+        str | None, typer.Option(help="How to read the rows: math, gsm8k, aime, mbpp, humaneval, leandojo, tactics …")
+    ] = None
     template: Annotated[str, typer.Option(help="raw, direct, alpaca, chat, r1, code or tactic.")] = "direct"
     split: Annotated[str | None, typer.Option(help="Split of a Hub data set.")] = None
     column: Annotated[list[str] | None, typer.Option(help="Where a field is: prompt=question (may be repeated).")] = (

@@ -81,13 +81,23 @@ def manifest_of(
         StoreError: it was begun with another model, other prompts or other parameters; names the difference.
     """
     fingerprint = None if spec.kind == "server" else model_fingerprint(spec.model)
-    shaping = {name: value for name, value in spec.options.items() if name not in _SPEED_ONLY}
     manifest = Manifest.for_run(
-        spec.model, problems.requests, params, model_hash=fingerprint, template=template, engine=spec.kind, **shaping
+        spec.model,
+        problems.requests,
+        params,
+        model_hash=fingerprint,
+        template=template,
+        engine=spec.kind,
+        **shaping_options(spec),
     )
     if SampleStore.exists(output):
         SampleStore.open(output, expect=manifest)
     return manifest
+
+
+def shaping_options(spec: EngineSpec) -> dict[str, Any]:
+    """The engine's options that may change the distribution of its samples."""
+    return {name: value for name, value in spec.options.items() if name not in _SPEED_ONLY}
 
 
 _SPEED_ONLY = frozenset(

@@ -174,7 +174,12 @@ def reference_in(name: str, declarations: dict[str, Declaration]) -> Reference:
 def statement_name(goal: Goal) -> str:
     """The theorem's name as it is written. Raises GoalError."""
     try:
+        f"{goal.statement}{goal.header}".encode()
         return theorem_name(goal.statement)
+    except UnicodeEncodeError as error:
+        raise GoalError(
+            f"the statement or its header has half a character in it: {error.object[error.start]!r}"
+        ) from None
     except ValueError as error:
         raise GoalError(str(error)) from None
 

@@ -1,10 +1,11 @@
 """What a search leaves behind: one record per theorem and slice of the budget, from which every number is computed.
 
 A slice is the roll-outs number `first_sample` … `first_sample + num_samples − 1` of a theorem, or one best-first
-search. Roll-outs are independent, so the slices of a theorem add up (`merge`), and pass@N follows from their counts by the
-unbiased estimator. Records are JSON Lines: one object a line, as `to_dict` makes it.
+search. Roll-outs are independent, so the slices of a theorem add up (`merge`), and pass@N follows from their counts by
+the unbiased estimator. Records are JSON Lines: one object a line, as `to_dict` makes it.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -44,7 +45,7 @@ class FoundProof:
     num_found: int
     """Roll-outs that ended in it; 1 in a best-first search."""
     log_prob: float
-    """Σ log p(tactic | state) at temperature 1, in nats."""
+    """Σ log p(tactic | state) at temperature 1, in nats; NaN, in JSON null, from an engine that does not know it."""
     is_checked: bool
     """Lean accepted the whole file in a fresh process."""
     detail: str = ""
@@ -110,6 +111,8 @@ class SearchRecord:
         """Plain data, without what is empty."""
         record = asdict(self)
         record["lengths"] = {str(length): count for length, count in self.lengths.items()}
+        for proof in record["proofs"]:
+            proof["log_prob"] = None if math.isnan(proof["log_prob"]) else proof["log_prob"]
         return {name: value for name, value in record.items() if value not in ("", (), {}, [])}
 
     @classmethod
@@ -119,7 +122,8 @@ class SearchRecord:
         values["lengths"] = {int(length): count for length, count in values.get("lengths", {}).items()}
         values["depths"] = tuple(DepthCounts(**counts) for counts in values.get("depths", ()))
         values["proofs"] = tuple(
-            FoundProof(**(proof | {"tactics": tuple(proof["tactics"])})) for proof in values.get("proofs", ())
+            FoundProof(**(proof | {"tactics": tuple(proof["tactics"]), "log_prob": _number(proof["log_prob"])}))
+            for proof in values.get("proofs", ())
         )
         return cls(**values)
 
@@ -179,6 +183,10 @@ def _merged(slices: list[SearchRecord]) -> SearchRecord:
         problem=first.problem,
         metadata=first.metadata,
     )
+
+
+def _number(log_prob: float | None) -> float:
+    return math.nan if log_prob is None else float(log_prob)
 
 
 def _added(counts: Iterable[Mapping[Any, int]]) -> dict[Any, int]:

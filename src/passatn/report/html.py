@@ -43,6 +43,7 @@ td.text, th.text {{ text-align: left; white-space: normal; }}
 td.text div {{ width: max-content; max-width: 16rem; }}
 th:first-child, td:first-child {{ position: sticky; left: 0; background: {PAPER}; }}
 .row {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 0 1.5rem; }}
+pre {{ font-size: 0.85rem; line-height: 1.4; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }}
 @media print {{
   main {{ max-width: none; padding: 0; }}
   h2, h3 {{ break-after: avoid; }}
@@ -117,6 +118,10 @@ class HtmlReport:
         source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         text = escape(alt or caption or Path(path).stem, quote=True)
         self._parts.append(f'<figure><img src="{source}" alt="{text}">{_caption(caption)}</figure>')
+
+    def add_html(self, html: str) -> None:
+        """A part that was made elsewhere, with every text in it escaped there."""
+        self._parts.append(html)
 
     def to_html(self) -> str:
         """The whole page; plotly.js is in it once, if there is any figure."""

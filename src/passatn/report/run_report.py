@@ -10,6 +10,7 @@ from passatn.report.figures import confidence_figure, pass_at_n_figure
 from passatn.report.html import HtmlReport
 from passatn.report.metrics import metric_notes, metric_rows
 from passatn.report.plots import plot_pass_at_n
+from passatn.report.proofs import BudgetAdvice, ProofRun, add_proofs
 from passatn.report.theme import line_styles, n_label, n_ticks
 from passatn.report.training import Entries, training_figures
 
@@ -25,12 +26,19 @@ SOURCE_NOTES = {
 
 
 def write_run_report(
-    results: Sequence[Results], output_dir: str | Path, *, logs: Sequence[Entries] | None = None
+    results: Sequence[Results],
+    output_dir: str | Path,
+    *,
+    logs: Sequence[Entries] | None = None,
+    proofs: Sequence[ProofRun | None] | None = None,
+    advice: Sequence[BudgetAdvice] = (),
 ) -> dict[str, Path]:
     """Write report.html and pass_at_n.png into output_dir; the first run is the one that others are compared with.
 
     Args:
         logs: for each run the entries of its metrics.jsonl (`read_entries`), if it was trained.
+        proofs: for each run its search, if it is one; they get a section, and proofs.png.
+        advice: how samples are best split over those runs.
 
     Returns their paths as {"html": …, "png": …}. Raises ValueError when a run has no pass@N curve.
     """
@@ -48,6 +56,9 @@ def write_run_report(
         _add_differences(page, runs)
     _add_metrics(page, runs)
     _add_confidence(page, runs, curves)
+    searched = {name: run for name, run in zip(runs, proofs or [], strict=False) if run is not None}
+    if searched:
+        add_proofs(page, searched, curves, Path(output_dir) / "proofs.png", advice)
     _add_training(page, dict(zip(runs, logs or [], strict=False)), curves)
     _add_runs(page, runs)
     return {"html": page.save(Path(output_dir) / "report.html"), "png": png}

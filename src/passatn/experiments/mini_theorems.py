@@ -1,0 +1,329 @@
+"""DCO-step on generated theorems: tables 2 and 6 of arXiv 2502.07154 at a size that CPU cores carry.
+
+A small Llama is pre-trained on proofs of at most four tactics of generated theorems (`passatn theorems`), and tuned
+on proofs of all lengths of a few hundred others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by
+whole-proof DCO. Each model then searches proofs of held-out theorems with the embedded Lean. What is run is what
+`passatn train`, `prove` and `expert` run:
+
+    python -m passatn.experiments.mini_theorems --output runs/mini-theorems --seeds 0,1,2 --experts 0
+
+Everything is kept, and a second call does what is missing; calls with other seeds can work beside each other once the
+base model is there. `mini_theorems_report` makes the tables.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from passatn.evaluate import Results, write_atomically
+from passatn.experiments import finetune
+from passatn.experiments.config import RunConfig
+from passatn.experiments.expert_iteration import ExpertConfig, proof_search, run_expert, search_settings
+from passatn.experiments.options import EngineOptions
+from passatn.experiments.proving_options import SearchOptions
+from passatn.experiments.quiet import quiet_libraries
+from passatn.experiments.run_directory import RunDirectory
+from passatn.experiments.theorems import TheoremSettings, make_theorems
+
+NS = (1, 4, 16, 64, 256, 1024, 4096)
+CONTEXT = 512
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the experiment."""
+
+    num_theorems: int = 6000
+    """Of which the first are fine-tuned on, the next are without a proof, and the short ones of the rest come first."""
+    num_train: int = 500
+    num_unproved: int = 300
+    num_test: int = 100
+    """Also the number of theorems on which an epoch is chosen."""
+    longest_pretrained: int = 4
+    """Tactics in a proof of the base model's data."""
+    pretrain_epochs: int = 3
+    pretrain_rate: float = 2e-3
+    vocabulary: int = 512
+    hidden_size: int = 128
+    num_layers: int = 4
+    epochs: int = 6
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    longest_state: int = 160
+    """In tokens; longer states are not trained on."""
+    longest_tactic: int = 40
+    eval_epochs: tuple[int, ...] = (2, 4, 6)
+    """After which a model searches the validation theorems, to choose among them."""
+    validation_samples: int = 64
+    num_samples: int = 1024
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training; `options` are settings of `passatn train`."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+ARMS = (
+    Arm("CE"),
+    *(Arm(f"N_eff = {n}", {"n_passes": float(n)}) for n in (4, 8, 16, 32)),
+    Arm("whole proof", {"n_passes": 4096.0, "confidence": "proof"}),
+)
+EXPERTS = ("CE", "N_eff = 4", "N_eff = 16")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The files of the experiment; each split of theorems is disjoint from the others up to renaming."""
+
+    folder: Path
+
+    @property
+    def pretrain(self) -> Path:
+        return self.folder / "pretrain-tactics.jsonl"
+
+    @property
+    def train(self) -> Path:
+        return self.folder / "fine-tune-tactics.jsonl"
+
+    @property
+    def unproved(self) -> Path:
+        return self.folder / "unproved.jsonl"
+
+    @property
+    def validation(self) -> Path:
+        return self.folder / "validation.jsonl"
+
+    @property
+    def test(self) -> Path:
+        return self.folder / "test.jsonl"
+
+
+def prepare(settings: Settings, folder: Path) -> Data:
+    """Generate the theorems, and deal them out."""
+    data = Data(folder)
+    if not (folder / "manifest.json").exists():
+        make_theorems(
+            folder,
+            TheoremSettings(
+                num_train=settings.num_theorems, num_validation=settings.num_test, num_test=settings.num_test
+            ),
+            show_progress=True,
+        )
+    theorems = _rows(folder / "train.jsonl")
+    part = {
+        row["id"]: "train" if number < settings.num_train else "unproved"
+        for number, row in enumerate(theorems[: settings.num_train + settings.num_unproved])
+    }
+    steps = _rows(folder / "train-tactics.jsonl")
+    of = [part.get(row["metadata"]["group_id"], "pretrain") for row in steps]
+    is_short = [row["metadata"]["num_steps"] <= settings.longest_pretrained for row in steps]
+    short = [row for row, name, fits in zip(steps, of, is_short, strict=True) if name == "pretrain" and fits]
+    write_rows(data.pretrain, short)
+    write_rows(data.train, [row for row, name in zip(steps, of, strict=True) if name == "train"])
+    write_rows(data.unproved, [row for row in theorems if part.get(row["id"]) == "unproved"])
+    return data
+
+
+def build_base(settings: Settings, data: Data, folder: Path) -> Path:
+    """The pre-trained model: random weights and a tokenizer of byte pairs, then cross-entropy on short proofs."""
+    start = folder / "start"
+    if not start.exists():
+        _build_start(settings, data.pretrain, start)
+    pretraining = Arm(
+        "base",
+        {
+            "num_train_epochs": settings.pretrain_epochs,
+            "learning_rate": settings.pretrain_rate,
+            "lr_scheduler_type": "cosine",
+            "save_strategy": "no",
+        },
+    )
+    train(recipe(pretraining, settings, start, data.pretrain, seed=0), folder / "run")
+    return folder / "run" / "model"
+
+
+def _build_start(settings: Settings, tactics: Path, folder: Path) -> None:
+    tokenizer = build_tokenizer([row["prompt"] + "\n" + row["answer"] for row in _rows(tactics)], settings.vocabulary)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden_size,
+            intermediate_size=8 * settings.hidden_size // 3,
+            num_hidden_layers=settings.num_layers,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=CONTEXT,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+    partial = folder.with_name(folder.name + ".partial")
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    partial.rename(folder)
+
+
+def build_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Byte pairs, in which the mark between state and tactic stands alone, so that no token crosses it."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(":::"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]|\s"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<eos>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([*texts, ":::" * 100], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", clean_up_tokenization_spaces=False
+    )
+
+
+def recipe(arm: Arm, settings: Settings, base: Path, tactics: Path, seed: int) -> dict[str, Any]:
+    """Settings of `passatn train` for one arm."""
+    return {
+        "model": str(base),
+        "train_data": str(tactics),
+        "template": "tactic",
+        "max_prompt_tokens": settings.longest_state,
+        "max_answer_tokens": settings.longest_tactic,
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": _batch(arm, settings),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 10,
+        "weight_decay": 0.01,
+        "save_strategy": "epoch",
+        "save_only_model": True,
+        "seed": seed,
+        "num_threads": 1,
+    } | arm.options
+
+
+def _batch(arm: Arm, settings: Settings) -> int:
+    """Proofs have about four steps: as many steps in a batch, whatever an example is."""
+    return settings.batch_size // 4 if arm.options.get("confidence") == "proof" else settings.batch_size
+
+
+def train(settings: dict[str, Any], folder: Path) -> None:
+    """`passatn train`; goes on with an unfinished run, and leaves a finished one alone."""
+    run = RunDirectory(folder)
+    if not run.is_finished:
+        with quiet_libraries():
+            finetune.train(RunConfig.from_mapping(settings), run, say, resume=run.config.exists())
+
+
+def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: Path, folder: Path) -> None:
+    """Train, search the validation theorems after some epochs, and the test theorems after the last and the best."""
+    if (folder / "arm.json").exists():
+        return
+    train(recipe(arm, settings, base, data.train, seed), folder / "run")
+    models = _models(folder / "run", settings)
+    for epoch, model in models.items():
+        _search(model, data.validation, folder / f"validation-{epoch}", settings.validation_samples, seed)
+    best = best_epoch(folder, list(models), settings.validation_samples)
+    for epoch in sorted({best, max(models)}):
+        _search(models[epoch], data.test, folder / f"test-{epoch}", settings.num_samples, seed)
+    record = {"arm": arm.name, "seed": seed, "epochs": list(models), "best": best, "last": max(models)}
+    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)
+    write_atomically(folder / "arm.json", json.dumps(record).encode())
+
+
+def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
+    """The epoch with the best pass@(half of the samples) on validation; of equal ones the first."""
+    curves = {epoch: Results.load(folder / f"validation-{epoch}" / "results.json").pass_at_n[0] for epoch in epochs}
+    at = max(n for n in NS if n <= num_samples // 2)
+    return max(epochs, key=lambda epoch: (curves[epoch].estimate[list(curves[epoch].ns).index(at)], -epoch))
+
+
+def run_expert_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: Path, folder: Path) -> None:
+    """One round of expert iteration: prove the theorems without a proof, add the proofs, train again from the base."""
+    search = _search_options(seed)
+    config = ExpertConfig(
+        recipe=recipe(arm, settings, base, data.train, seed) | {"save_strategy": "no"},
+        unproved=str(data.unproved),
+        iterations=1,
+        num_samples=settings.num_samples // 4,
+        test=str(data.test),
+        test_samples=settings.num_samples,
+        search=search_settings(EngineOptions(), search),
+    )
+    with quiet_libraries():
+        run_expert(config, folder, proof_search(EngineOptions(), search, NS, say), say)
+
+
+def _models(run: Path, settings: Settings) -> dict[int, Path]:
+    """The models of the epochs that are evaluated, by epoch; training that ends early has fewer."""
+    found = sorted((run / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    models = {epoch: found[epoch - 1] for epoch in settings.eval_epochs if epoch <= len(found)}
+    return models or {len(found): found[-1]}
+
+
+def _search(model: Path, theorems: Path, output: Path, num_samples: int, seed: int) -> None:
+    proof_search(EngineOptions(), _search_options(seed), NS, say)(model, theorems, output, num_samples)
+
+
+def _search_options(seed: int) -> SearchOptions:
+    return SearchOptions(max_new_tokens=48, seed=seed, lean_workers=1)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """JSON Lines; a file that is there is left alone."""
+    if not path.exists():
+        write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/mini-theorems"))
+    parser.add_argument("--seeds", default="0", help="separated by commas; empty for none")
+    parser.add_argument("--experts", default="", help="seeds for which expert iteration is run as well")
+    parser.add_argument("--arms", default=",".join(arm.name for arm in ARMS), help="separated by commas")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    settings = Settings()
+    data = prepare(settings, args.output / "data")
+    base = build_base(settings, data, args.output / "base")
+    arms = [arm for arm in ARMS if arm.name in args.arms.split(",")]
+    for seed in map(int, filter(None, args.seeds.split(","))):
+        for arm in arms:
+            run_arm(arm, seed, settings, data, base, args.output / "arms" / f"{arm.name}, seed {seed}")
+            say(f"{arm.name}, seed {seed}: done")
+    for seed in map(int, filter(None, args.experts.split(","))):
+        for arm in arms:
+            if arm.name in EXPERTS:
+                run_expert_arm(arm, seed, settings, data, base, args.output / "experts" / f"{arm.name}, seed {seed}")
+                say(f"{arm.name}, seed {seed}, expert iteration: done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""What the runs of `mini_theorems` came to: tables, one picture, and the raw counts in one file.
+
+    python -m passatn.experiments.mini_theorems_report runs/mini-theorems docs/results/mini-theorems
+
+Numbers are means over seeds of pass@N on the test theorems, unbiased from counts of roll-outs that ended in a checked
+proof. "Best epoch" is chosen per seed on the validation theorems, the same way for every arm. The ensemble takes N
+samples from each of the five models, and is held against one model with 5N (arXiv 2502.07154, table 2).
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passatn.coverage import pass_at_n
+from passatn.evaluate import write_atomically
+from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
+from passatn.experiments.mini_theorems import ARMS, NS
+from passatn.prove.analysis import by_known_length, cost, ends, found_by
+from passatn.prove.ensemble import Ensemble
+from passatn.prove.record_files import read_records
+from passatn.prove.records import SearchRecord, merge
+from passatn.prove.width import width
+
+Array = NDArray[np.float64]
+Records = Sequence[SearchRecord]
+STEPWISE = tuple(arm.name for arm in ARMS if arm.options.get("confidence") != "proof")
+"""The models of the ensemble."""
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """One arm, its seeds side by side: merged records of the test theorems after the last and the best epoch."""
+
+    name: str
+    seeds: tuple[int, ...]
+    last: tuple[Records, ...]
+    best: tuple[Records, ...]
+    last_epochs: tuple[int, ...]
+    best_epochs: tuple[int, ...]
+
+
+def read_runs(folder: Path) -> list[ArmRuns]:
+    """Every arm that is finished, in the order of `ARMS`."""
+    stored = [(path.parent, json.loads(path.read_text())) for path in sorted(folder.glob("arms/*/arm.json"))]
+    runs = []
+    for arm in ARMS:
+        found = sorted(((of["seed"], path, of) for path, of in stored if of["arm"] == arm.name), key=lambda x: x[0])
+        if found:
+            runs.append(
+                ArmRuns(
+                    arm.name,
+                    tuple(seed for seed, _, _ in found),
+                    tuple(_records(path / f"test-{of['last']}") for _, path, of in found),
+                    tuple(_records(path / f"test-{of['best']}") for _, path, of in found),
+                    tuple(of["last"] for _, _, of in found),
+                    tuple(of["best"] for _, _, of in found),
+                )
+            )
+    return runs
+
+
+def values(records: Records, ns: Sequence[int]) -> Array:
+    """`[theorems, len(ns)]` unbiased pass@N."""
+    samples = np.array([record.num_samples for record in records])[:, None]
+    correct = np.array([record.num_correct for record in records])[:, None]
+    return np.asarray(pass_at_n(samples, correct, np.array(ns)[None, :]))
+
+
+def main_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
+    """pass@N after the last epoch and after the best one; then the ensembles of equal seeds."""
+    rows = [["arm", "seeds", "epoch", *(f"pass@{n}" for n in ns)]]
+    for run in runs:
+        rows.append([run.name, str(len(run.seeds)), f"last ({_span(run.last_epochs)})", *_cells(run.last, ns)])
+        rows.append(["", "", f"best ({_span(run.best_epochs)})", *_cells(run.best, ns)])
+    for label, chosen in (("last", _last), ("best", _best)):
+        together = _ensembles(runs, chosen)
+        known = [n for n in ns if together and n <= together[0].num_samples.min()]
+        if known:
+            even = [np.column_stack([one.covered([n] * len(one.names)) for n in known]) for one in together]
+            blank = [""] * (len(ns) - len(known))
+            rows.append(["ensemble, N from each", str(len(even)), label, *_spread(even), *blank])
+    return _markdown(rows)
+
+
+def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
+    """Each arm minus the first, paired over theorems; and the ensemble minus one model with 5N."""
+    base, rows = runs[0], [[f"minus {runs[0].name}", "epoch", *(f"pass@{n}" for n in ns)]]
+    for run in runs[1:]:
+        for label, chosen in (("last", _last), ("best", _best)):
+            pairs = [(chosen(run)[seed], chosen(base)[seed]) for seed in chosen(run) if seed in chosen(base)]
+            rows.append([run.name, label, *_difference([values(a, ns) - values(b, ns) for a, b in pairs])])
+    for label, chosen in (("last", _last), ("best", _best)):
+        for name in STEPWISE:
+            rows += _against_single(runs, name, label, chosen, ns)
+    return _markdown(rows)
+
+
+def widths(runs: Sequence[ArmRuns]) -> str:
+    """Does N_eff predict the width of the search?"""
+    rows = [["arm (last epoch)", "equivalent width of first states", "tactics per step of found proofs", "valid draws"]]
+    for run in runs:
+        found = [found for records in run.last if (found := width(records)) is not None]
+        valid = sum(c.num_valid_drawn for records in run.last for r in records for c in r.depths)
+        drawn = sum(c.num_drawn for records in run.last for r in records for c in r.depths)
+        first = [one.equivalent.estimate for one in found]
+        steps = [one.tactics_per_step.estimate for one in found if one.tactics_per_step is not None]
+        rows.append([run.name, _mean(first), _mean(steps), f"{100 * valid / max(1, drawn):.0f} %"])
+    return _markdown(rows)
+
+
+def lengths(runs: Sequence[ArmRuns], n: int) -> str:
+    """pass@n by the length of the known proof, last epoch, mean over seeds."""
+    groups = by_known_length(runs[0].last[0], [n])
+    rows = [["known proof", "theorems", *(run.name for run in runs)]]
+    for number, group in enumerate(groups):
+        cells = []
+        for run in runs:
+            covered = [by_known_length(records, [n])[number].coverage[0] for records in run.last]
+            cells.append(f"{100 * np.mean(covered):.0f}")
+        rows.append([f"{group.label} tactics", str(group.num_theorems), *cells])
+    return _markdown(rows)
+
+
+def who_finds(runs: Sequence[ArmRuns]) -> str:
+    """Theorems found by each arm (first seed, last epoch), those that no other arm found, and all together."""
+    found = found_by([run.last[0] for run in runs])
+    rows = [["arm", "theorems found", "found by it alone", "distinct of the tactics drawn", "why roll-outs end"]]
+    for run, number, alone in zip(runs, found.num_found, found.num_alone, strict=True):
+        total = sum(ends(run.last[0]).values())
+        shares = sorted(ends(run.last[0]).items(), key=lambda item: -item[1])[:4]
+        why = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in shares)
+        rows.append([run.name, str(number), str(alone), _distinct(run.last[0]), why])
+    rows.append(["all together", str(found.num_union), "", "", ""])
+    return _markdown(rows)
+
+
+def expert_table(folder: Path, ns: Sequence[int]) -> str:
+    """Test pass@N before and after the proofs that were found are added."""
+    rows = [["expert iteration", "iteration", "examples", "of them found", *(f"pass@{n}" for n in ns)]]
+    for path in sorted(folder.glob("experts/*/iterations.json")):
+        for entry in json.loads(path.read_text()):
+            measured = {int(n): value for n, value in (entry["test_pass_at_n"] or {}).items()}
+            cells = [f"{100 * measured[n]:.1f}" if n in measured else "" for n in ns]
+            number = str(entry["iteration"])
+            rows.append(
+                [path.parent.name, number, str(entry["num_examples"]), str(entry["num_found_examples"]), *cells]
+            )
+    return _markdown(rows) if len(rows) > 1 else ""
+
+
+def raw_counts(runs: Sequence[ArmRuns]) -> dict[str, object]:
+    """Per arm and seed: the theorems' roll-outs that ended in a checked proof."""
+    return {
+        run.name: [
+            {
+                "seed": seed,
+                "last_epoch": last_epoch,
+                "best_epoch": best_epoch,
+                "num_samples": last[0].num_samples,
+                "last": {record.theorem: record.num_correct for record in last},
+                "best": {record.theorem: record.num_correct for record in best},
+            }
+            for seed, last, best, last_epoch, best_epoch in zip(
+                run.seeds, run.last, run.best, run.last_epochs, run.best_epochs, strict=True
+            )
+        ]
+        for run in runs
+    }
+
+
+def _records(folder: Path) -> Records:
+    return merge(read_records(folder / "records"))
+
+
+def _last(run: ArmRuns) -> Mapping[int, Records]:
+    return dict(zip(run.seeds, run.last, strict=True))
+
+
+def _best(run: ArmRuns) -> Mapping[int, Records]:
+    return dict(zip(run.seeds, run.best, strict=True))
+
+
+Chosen = Callable[[ArmRuns], Mapping[int, Records]]
+
+
+def _ensembles(runs: Sequence[ArmRuns], chosen: Chosen) -> list[Ensemble]:
+    """One per seed that all models of the ensemble have."""
+    models = [run for run in runs if run.name in STEPWISE]
+    if len(models) < len(STEPWISE):
+        return []
+    seeds = set.intersection(*(set(run.seeds) for run in models))
+    return [Ensemble.of({run.name: chosen(run)[seed] for run in models}) for seed in sorted(seeds)]
+
+
+def _against_single(
+    runs: Sequence[ArmRuns], name: str, label: str, chosen: Chosen, ns: Sequence[int]
+) -> list[list[str]]:
+    together = _ensembles(runs, chosen)
+    if not together:
+        return []
+    number, size = together[0].names.index(name), len(STEPWISE)
+    known = [n for n in ns if n * size <= together[0].num_samples.min()]
+    by_seed = [
+        np.column_stack(
+            [one.covered([n] * size) - pass_at_n(one.num_samples[number], one.num_correct[number], n * size)
+             for n in known]
+        )
+        for one in together
+    ]  # fmt: skip
+    blank = [""] * (len(ns) - len(known))
+    return [[f"ensemble, N from each, minus {name} with {size}N", label, *_difference(by_seed), *blank]]
+
+
+def _difference(by_seed: Sequence[Array]) -> list[str]:
+    by_theorem = np.mean(by_seed, axis=0)
+    low, high = percentile_interval(bootstrap_means(by_theorem, num_resamples=4000), 0.95)
+    return [
+        f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
+        for m, a, b in zip(by_theorem.mean(axis=0), low, high, strict=True)
+    ]
+
+
+def _cells(by_seed: Sequence[Records], ns: Sequence[int]) -> list[str]:
+    return _spread([values(records, ns) for records in by_seed])
+
+
+def _spread(by_seed: Sequence[Array]) -> list[str]:
+    """Mean ± standard deviation over seeds of the means over theorems, in percent."""
+    means = 100 * np.array([of.mean(axis=0) for of in by_seed])
+    if len(means) == 1:
+        return [f"{value:.1f}" for value in means[0]]
+    return [f"{m:.1f} ± {d:.1f}" for m, d in zip(means.mean(axis=0), means.std(axis=0, ddof=1), strict=True)]
+
+
+def _span(epochs: Sequence[int]) -> str:
+    return str(epochs[0]) if len(set(epochs)) == 1 else ", ".join(map(str, epochs))
+
+
+def _mean(numbers: Sequence[float]) -> str:
+    return f"{np.mean(numbers):.1f}" if numbers else "–"
+
+
+def _distinct(records: Records) -> str:
+    spent = cost(records)
+    return f"{spent.num_tried / max(1, spent.num_tactics):.0%}"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="the folder of mini_theorems")
+    parser.add_argument("output", type=Path, help="where to write OUTPUT.json; the tables go to stdout")
+    args = parser.parse_args()
+    runs = read_runs(args.runs)
+    if not runs:
+        parser.error(f"{args.runs}: no finished arm there")
+    write_atomically(args.output.with_suffix(".json"), json.dumps(raw_counts(runs), separators=(",", ":")).encode())
+    known = [n for n in NS if n <= min(record.num_samples for run in runs for of in run.last for record in of)]
+    parts = (main_table(runs, known), differences(runs, known), lengths(runs, known[-1]), widths(runs))
+    print("\n".join((*parts, who_finds(runs), expert_table(args.runs, known))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Theorems with proofs, made by the thousand for the embedded Lean."""
