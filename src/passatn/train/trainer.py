@@ -163,10 +163,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Σ −log C^N over the micro-batch's (accepted) examples, divided by the step's examples or tokens (eq. 3).
-
-        Another `objective` has its own losses in place of −log C^N.
-        """
+        """Σ −log C^N, or the losses of another objective, of the (accepted) examples over the step's size (eq. 3)."""
         group_sizes, weights = inputs.pop("group_sizes", None), inputs.pop(WEIGHT_COLUMN, None)
         if self.args.is_plain_sft:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
