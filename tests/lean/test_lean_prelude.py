@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lean_proofs import require_lean
 
-from passatn.lean import ALLOWED_AXIOMS, check_file, embedded_lean
+from passatn.lean import ALLOWED_AXIOMS, Goal, LeanPool, check_file, embedded_lean
 from passatn.lean.olean import read_olean
 from passatn.lean.prelude import HEADER, MODULE, SOURCES, axioms_of, compiled_prelude
 
@@ -199,3 +199,15 @@ def test_the_prelude_is_compiled_once_whoever_comes_first(monkeypatch: pytest.Mo
 
 def test_the_header_is_two_lines() -> None:
     assert HEADER == "prelude\nimport PassatnInit\n"
+
+
+def test_notation_is_printed_as_it_is_written() -> None:
+    """In the words of Lean's own library, whose states a model may have been trained on."""
+    formulas = (
+        "(p ↔ q) → (q ↔ p)", "p ∧ q ∨ ¬p", "∀ (x : Nat), x ≤ a", "∃ x, x ≥ a ∧ x > b", "a < b ∨ a ≠ b", "a ∣ b * a + 0",
+        "a - b = a / b % 2 ^ b", "l ++ [a, b] = b :: l", "a ∈ l",
+    )  # fmt: skip
+    with LeanPool(num_workers=1) as lean:
+        for number, formula in enumerate(formulas):
+            state = lean.start(Goal(f"theorem t{number} (p q : Prop) (a b : Nat) (l : List Nat) : {formula}"))
+            assert state.text.rpartition("⊢ ")[2] == formula

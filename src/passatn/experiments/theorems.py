@@ -50,7 +50,7 @@ class TheoremSettings:
     seed: int = 0
     families: tuple[str, ...] = tuple(FAMILIES)
     num_checked: int = 20
-    num_branching: int = 20
+    num_branching: int = 100
 
     @property
     def counts(self) -> dict[str, int]:

@@ -379,7 +379,7 @@ syntax:50 (name := «term_≠_») term:51 " ≠ " term:51 : term
 @[app_unexpander Ne, extern "_"] opaque «_aux_Init_Core___unexpand_Ne_1» : Lean.PrettyPrinter.Unexpander
 syntax:20 (name := «term_↔_») term:21 " ↔ " term:21 : term
 @[macro «term_↔_», extern "_"] opaque «_aux_Init_Core___macroRules_term_↔__1» : Lean.Macro
-@[app_unexpander Iff, extern "_"] opaque «_aux_Init_Core___unexpand_Iff_1» : Lean.PrettyPrinter.Unexpander
+@[app_unexpander Iff, extern "_"] opaque «_aux_Init_Core___unexpand_Iff_2» : Lean.PrettyPrinter.Unexpander
 syntax:65 (name := «term_+_») term:65 " + " term:66 : term
 @[macro «term_+_», extern "_"] opaque «_aux_Init_Notation___macroRules_term_+__2» : Lean.Macro
 @[app_unexpander HAdd.hAdd, extern "_"] opaque «_aux_Init_Notation___unexpand_HAdd_hAdd_1» : Lean.PrettyPrinter.Unexpander
@@ -394,7 +394,7 @@ syntax:50 (name := «term_<_») term:51 " < " term:51 : term
 @[app_unexpander LT.lt, extern "_"] opaque «_aux_Init_Notation___unexpand_LT_lt_1» : Lean.PrettyPrinter.Unexpander
 syntax:50 (name := «term_≤_») term:51 " ≤ " term:51 : term
 @[macro «term_≤_», extern "_"] opaque «_aux_Init_Notation___macroRules_term_≤__2» : Lean.Macro
-@[app_unexpander LE.le, extern "_"] opaque «_aux_Init_Notation___unexpand_LE_le_1» : Lean.PrettyPrinter.Unexpander
+@[app_unexpander LE.le, extern "_"] opaque «_aux_Init_Notation___unexpand_LE_le_2» : Lean.PrettyPrinter.Unexpander
 syntax:50 (name := «term_∈_») term:51 " ∈ " term:51 : term
 @[macro «term_∈_», extern "_"] opaque «_aux_Init_Notation___macroRules_term_∈__1» : Lean.Macro
 @[app_unexpander Membership.mem, extern "_"] opaque «_aux_Init_Notation___unexpand_Membership_mem_1» : Lean.PrettyPrinter.Unexpander
@@ -423,7 +423,7 @@ syntax:50 (name := «term_∣_») term:51 " ∣ " term:51 : term
 @[app_unexpander Dvd.dvd, extern "_"] opaque «_aux_Init_Notation___unexpand_Dvd_dvd_1» : Lean.PrettyPrinter.Unexpander
 syntax:50 (name := «term_≥_») term:51 " ≥ " term:51 : term
 @[macro «term_≥_», extern "_"] opaque «_aux_Init_Notation___macroRules_term_≥__2» : Lean.Macro
-@[app_unexpander GE.ge, extern "_"] opaque «_aux_Init_Notation___unexpand_GE_ge_1» : Lean.PrettyPrinter.Unexpander
+@[app_unexpander GE.ge, extern "_"] opaque «_aux_Init_Notation___unexpand_GE_ge_2» : Lean.PrettyPrinter.Unexpander
 syntax:50 (name := «term_>_») term:51 " > " term:51 : term
 @[macro «term_>_», extern "_"] opaque «_aux_Init_Notation___macroRules_term_>__2» : Lean.Macro
 @[app_unexpander GT.gt, extern "_"] opaque «_aux_Init_Notation___unexpand_GT_gt_1» : Lean.PrettyPrinter.Unexpander

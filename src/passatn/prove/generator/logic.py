@@ -16,8 +16,8 @@ from passatn.prove.generator.statement import Statement
 from passatn.prove.generator.terms import QUANTIFIERS, Term, implication, negation, op, preorder, variables_of
 
 LONGEST_PROOF = 12
-CONNECTIVES: Mapping[str, int] = {"∧": 30, "∨": 26, "→": 30, "¬": 7}
-"""With their weights. Proofs about ↔ are found too (add it with 7), but the embedded Lean does not print it."""
+CONNECTIVES: Mapping[str, int] = {"∧": 30, "∨": 26, "→": 30, "↔": 7, "¬": 7}
+"""With their weights."""
 _NUM_SEARCHES = 3
 Structure = Mapping[str, Any]
 Variables = tuple[tuple[str, str], ...]
