@@ -14,7 +14,7 @@ from passatn.report.reproduce_plots import as_percent
 from passatn.report.theme import MUTED, OTHERS, WARM, ramp_color
 
 BINS = np.linspace(0, 1, 21)
-SHADES = ("#B9C4CE", "#8497A8", "#4E6A82", "#1F2328")
+SHADES = ("#C3CCD5", "#98A8B7", "#6C8398", "#455D74", "#1F2328")
 """Over training, from early to late."""
 
 
@@ -70,7 +70,7 @@ def _histograms(axes: Axes, of: Sequence[Confidences], colors: Sequence[str]) ->
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.set_ylabel("share of problems")
     as_percent(axes)
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
 
 
 def _surest(axes: Axes, of: Sequence[Confidences]) -> None:

@@ -23,7 +23,7 @@ class Entry:
         return f"{self.name:<8}{self.title}" + (f" (not yet: needs {self.needs})" if self.needs else "")
 
 
-PROOFS = "step-wise proof search in Lean"
+PROOFS = "a pipeline over `passatn prove`, which is not built"
 
 ENTRIES = (
     Entry("table1", "cross-entropy: pass@N over training on direct answers", f"{FOLDER}.over_training"),

@@ -1,6 +1,6 @@
 """Figure 2: (a) pass@N of models trained for several N, with their frontier; (b) the weight F(N, p).
 
-Panel (c), search trees of theorem proving with their measured branching, comes with the proof search.
+Panel (c), search trees of theorem proving with their measured branching, is not built.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def section(context: Context) -> Section:
             "frontier": {"best": list(best.best), "winner": list(best.winner)},
         },
         sources=list(files.values()),
-        missing=["Panel (c), search trees by N_eff with their measured branching: it needs step-wise proof search."],
+        missing=["Panel (c), search trees by N_eff with their measured branching: not built."],
     )
 
 
