@@ -122,6 +122,12 @@ def test_the_written_file_is_what_safetensors_writes(tmp_path):
     for name, value in tensors.items():
         assert torch.equal(found[name], value)
         assert found[name].dtype == value.dtype
+    data = (tmp_path / "model.safetensors").read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    assert size % 8 == 0
+    header = json.loads(data[8 : 8 + size])
+    for name, value in tensors.items():
+        assert header[name]["data_offsets"][0] % value.itemsize == 0, "a tensor can be mapped where it lies"
     with WeightFiles(tmp_path) as files:
         assert files.info == infos
         assert torch.equal(files.tensor("g"), tensors["g"])
