@@ -27,6 +27,7 @@ def test_the_fit_is_the_maximum_likelihood(seed):
     assert (fitted.a, fitted.b) == pytest.approx(tuple(reference), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_far_beyond_the_samples():
     """True Beta rates, 64 samples, N = 4096: nominal 95 %, at least 85 % in 60 runs (chance of less: below 1 %)."""
     hits = 0

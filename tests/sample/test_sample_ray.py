@@ -109,6 +109,7 @@ def test_jobs_cover_every_sample_once_and_cut_chunks_only_at_their_borders():
         assert len(jobs) <= 2 * num_jobs
 
 
+@pytest.mark.slow
 def test_a_store_filled_while_workers_are_killed_is_the_undisturbed_one(folder, local_ray, tmp_path):
     manifest = Manifest.for_run("model", REQUESTS, PARAMS, model_hash="abc")
     undisturbed = SampleStore.create(tmp_path / "one", manifest)

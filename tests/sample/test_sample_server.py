@@ -447,6 +447,8 @@ def test_a_closed_engine_says_so_and_closing_ends_what_waits(server: FakeServer)
 
 
 def test_an_interrupt_ends_the_waiting_and_the_engine_goes_on(server: FakeServer, engine: ServerEngine) -> None:
+    # A process that was started in the background of a shell may have been told to ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     server.faults.extend(["hang"] * 6)
     main_thread = threading.main_thread().ident
 

@@ -39,9 +39,8 @@ def torchrun(folder: Path, settings: dict) -> list[dict]:
     return [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize(
-    "name", ["refilling", *(pytest.param(name, marks=pytest.mark.slow) for name in list(CASES)[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CASES))
 def test_two_processes_train_what_one_does(name, tmp_path):
     settings = CASES[name]
     ranks = torchrun(tmp_path, settings | {"per_device_train_batch_size": 4})

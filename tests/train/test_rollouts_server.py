@@ -90,6 +90,7 @@ def test_a_restarted_server_changes_nothing(server: FakeServer, tmp_path: Path) 
     assert disturbed.coverage_state() == whole.coverage_state()
 
 
+@pytest.mark.slow
 def test_a_dead_server_ends_the_run_by_name_and_the_resumed_one_ends_like_the_whole(tmp_path: Path) -> None:
     with FakeServer() as server:
         whole = make_trainer(server, tmp_path / "whole")
