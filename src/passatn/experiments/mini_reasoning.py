@@ -80,11 +80,17 @@ def main_arms(seed: int) -> list[Arm]:
 
 
 def variants(seed: int) -> list[Arm]:
-    """DCOa with fewer roll-outs, with the paper's hard filter, and at another N."""
+    """DCOa with fewer roll-outs, with the paper's hard filter (sequential: stopped on keep too), and at another N."""
     return [
         Arm("DCOa-64, sequential", "dcoa", seed, {"n_passes": 64.0, "sequential_error": 0.05}),
         Arm("DCOa-64, age 16", "dcoa", seed, {"n_passes": 64.0, "max_estimate_age": 16}),
         Arm("DCOa-64, hard", "dcoa", seed, {"n_passes": 64.0, "rollout_weight": "hard"}),
+        Arm(
+            "DCOa-64, hard, sequential",
+            "dcoa",
+            seed,
+            {"n_passes": 64.0, "rollout_weight": "hard", "sequential_error": 0.05},
+        ),
         Arm("DCOa-256", "dcoa", seed, {"n_passes": 256.0}),
     ]
 
