@@ -1,12 +1,11 @@
 """Whole proofs in a Lean project: a stand-in for Lake runs the real Lean, that for lean4checker is a script."""
 
-import os
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from lean_proofs import ATTACKS, HONEST, require_lean
+from lake_project import executable, standin_project
+from lean_proofs import ATTACKS, HONEST
 
 from passatn.experiments import doctor
 from passatn.lean import (
@@ -19,14 +18,12 @@ from passatn.lean import (
     LeanUnavailableError,
     Ruling,
     check_in_project,
-    embedded_lean,
     lean_project,
     project,
 )
 from passatn.lean import olean as olean_module
-from passatn.lean.embedded import LAUNCHER
 from passatn.lean.lake import ELAN_HINT
-from passatn.lean.prelude import HEADER, compiled_prelude
+from passatn.lean.prelude import HEADER
 from passatn.lean.syntax import proof_body, why_refused
 from passatn.tasks import Problem
 from passatn.verify.lean import LeanVerifier
@@ -34,37 +31,11 @@ from passatn.verify.verdict import Outcome, Submission
 
 IMPORT = HEADER.strip()
 HANGS = "repeat (have : 1 = 1 := rfl)"
-LAKE = """#!/bin/sh
-echo "$@" >> {calls}
-pwd > {where}
-if [ "$1" = exe ] || [ "$2" != lean ]; then
-    test "$1" = exe && shift; test "$1" = env && shift
-    exec {checker} "$@"
-fi
-shift 2
-export LEAN_PATH={prelude}:$LEAN_PATH
-exec {python} -I -S {launcher} {library} 0 0 0 "$@"
-"""
 
 
 @pytest.fixture
 def lean(tmp_path: Path) -> LeanProject:
-    require_lean()
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "lakefile.toml").touch()
-    lake = executable(
-        tmp_path / "lake",
-        LAKE.format(
-            calls=tmp_path / "calls",
-            where=tmp_path / "where",
-            checker=tmp_path / "checker",
-            prelude=compiled_prelude(embedded_lean()).folder,
-            python=sys.executable,
-            launcher=LAUNCHER,
-            library=embedded_lean().library,
-        ),
-    )
-    return lean_project(tmp_path / "project", lake=str(lake))
+    return standin_project(tmp_path)
 
 
 @pytest.fixture
@@ -270,13 +241,6 @@ def test_the_verifier(lean: LeanProject, tmp_path: Path, monkeypatch: pytest.Mon
     assert "'project'" in verdicts[5].detail
     assert verdicts[6].detail.startswith("line 3: ")
     assert verdicts[0].outcome is Outcome.CORRECT
-
-
-def executable(path: Path, script: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script)
-    os.chmod(path, 0o755)
-    return path
 
 
 def test_what_doctor_says_about_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from passatn.experiments.progress import make_progress
 from passatn.experiments.proving_folder import ProofFolder
 from passatn.experiments.proving_options import SearchOptions, TheoremOptions
 from passatn.experiments.quiet import quiet_libraries
-from passatn.lean import LeanError, LeanPool, LeanUnavailableError
+from passatn.lean import LeanError, LeanPool, LeanUnavailableError, lean_project
 from passatn.lean.embedded import LEAN_VERSION
 from passatn.lean.repl import project_repl
 from passatn.prove.best_first import BestFirstSearch
@@ -78,8 +78,9 @@ class ProofRun:
             raise ConfigError(f"--temperature must be positive, got {search.temperature}")
         if options.max_prompt_tokens is not None or options.max_answer_tokens is not None:
             raise ConfigError("theorems are not chosen by length: --max-length limits states with their tactics")
-        if search.repl is not None and search.project is None:
-            raise ConfigError("--repl belongs to --project")
+        for name in ("repl", "replay"):
+            if getattr(search, name) is not None and search.project is None:
+                raise ConfigError(f"--{name} belongs to --project")
         spec = sampling.engine_spec(
             engines, options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
         )
@@ -118,6 +119,7 @@ class ProofRun:
             | {"template": self.options.template, "max_length": self.max_length}
             | {name: getattr(search, name) for name in names}
             | {"lean": search.project or LEAN_VERSION}
+            | ({} if search.replay is None else {"replay": search.replay})
         )
 
     def describe(self) -> dict[str, Any]:
@@ -297,9 +299,10 @@ def _open_lean(how: SearchOptions) -> tuple[LeanPool, CheckProofs]:
     if how.project is None:
         pool = LeanPool(how.lean_workers, how.tactic_timeout, how.lean_memory_mb)
         return pool, embedded_checks(timeout_seconds=how.check_timeout, memory_mb=how.lean_memory_mb)
+    project = lean_project(how.project, replay=how.replay or "")
     start = project_repl(how.project, how.repl)
     pool = LeanPool(how.lean_workers, how.tactic_timeout, how.lean_memory_mb, start_repl=start)
-    return pool, project_checks(start, timeout_seconds=how.check_timeout)
+    return pool, project_checks(project, timeout_seconds=how.check_timeout, memory_mb=how.lean_memory_mb)
 
 
 def _name_refused(records: Sequence[SearchRecord], say: Callable[[str], None]) -> None:

@@ -40,6 +40,9 @@ class SearchOptions:
     alpha: Annotated[float, typer.Option(help="Best-first: log p is divided by length^alpha.")] = 0.0
     project: Annotated[str | None, typer.Option(help="Lean project to search in (default: the embedded Lean).")] = None
     repl: Annotated[str | None, typer.Option(help="A built REPL for the project (default: lean-interact's).")] = None
+    replay: Annotated[
+        str | None, typer.Option(help="lean4checker, or its path: replays found proofs in the kernel, for --project.")
+    ] = None
     lean_workers: Annotated[int, typer.Option(min=1, help="Lean processes.")] = 2
     lean_memory_mb: Annotated[int, typer.Option(min=1, help="Memory of each Lean process.")] = 2048
     slice_size: Annotated[int, typer.Option(min=1, help="Roll-outs that are finished and stored together.")] = 1024

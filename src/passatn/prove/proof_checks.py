@@ -1,36 +1,27 @@
-"""Whole proofs checked from scratch, as the last word of a search: by the embedded Lean, or in a Lean project.
+"""Whole proofs checked from scratch, as the last word of a search: by the embedded Lean, or by that of a Lean project.
 
     check = embedded_checks(timeout_seconds=60, memory_mb=2048)
     rulings = check(goal, [("intro h", "exact h.2")])
 
-The embedded check is `passatn.lean.check_proofs`, with all that it demands. In a project, where the compiled file is
-not at hand, Lean's own words have to do: a fresh process must accept the theorem without a message of error or `sorry`,
-and `#print axioms` must name none but the usual. Proofs with words that declare or command anything are refused before,
-so what prints is Lean itself.
+What is demanded is what `passatn.lean.check_proofs` and `check_in_project` demand. What runs into a limit is not proved.
 """
 
-import re
 from collections.abc import Sequence
 
 from passatn.lean import (
-    ALLOWED_AXIOMS,
     Check,
     Goal,
-    GoalError,
     LeanError,
+    LeanProject,
     LeanTimeoutError,
     LeanUnavailableError,
     Ruling,
+    check_in_project,
     check_proofs,
 )
-from passatn.lean.client import ReplClient
-from passatn.lean.repl import StartRepl
-from passatn.lean.syntax import indent, proof_body, theorem_name, why_refused
+from passatn.lean.syntax import indent
 from passatn.prove.loop import CheckProofs
 from passatn.prove.search import Proof
-
-_AXIOMS = re.compile(r"depends on axioms: \[([^\]]*)\]")
-_NO_AXIOMS = "does not depend on any axioms"
 
 
 def proof_text(tactics: Proof) -> str:
@@ -45,7 +36,7 @@ def whole_file(goal: Goal, tactics: Proof) -> str:
 
 
 def embedded_checks(*, timeout_seconds: float = 60.0, memory_mb: int = 2048) -> CheckProofs:
-    """By the embedded Lean; `timeout_seconds` is for each proof. What runs into a limit is not proved."""
+    """By the embedded Lean, many in one process; `timeout_seconds` is for each proof."""
 
     def check(goal: Goal, proofs: Sequence[Proof]) -> list[Check]:
         try:
@@ -59,59 +50,19 @@ def embedded_checks(*, timeout_seconds: float = 60.0, memory_mb: int = 2048) -> 
     return check
 
 
-def project_checks(start_repl: StartRepl, *, timeout_seconds: float = 60.0) -> CheckProofs:
-    """A fresh process of a project's REPL for the proofs of one goal."""
+def project_checks(project: LeanProject, *, timeout_seconds: float = 300.0, memory_mb: int = 8192) -> CheckProofs:
+    """By a project's Lean, each proof in a process of its own, which imports anew what the header names."""
 
-    def check(goal: Goal, proofs: Sequence[Proof]) -> list[Check]:
-        with start_repl() as repl:
-            try:
-                environment = _environment(repl, goal)
-            except LeanError as error:
-                return [_undecided(error) for _ in proofs]
-            checks: list[Check] = []
-            for proof in proofs:
-                try:
-                    checks.append(_check_in(repl, environment, goal, proof_text(proof), timeout_seconds))
-                except LeanError as error:
-                    # The process is of no use any more.
-                    rest = proofs[len(checks) + 1 :]
-                    return [*checks, _undecided(error), *(check(goal, rest) if rest else [])]
-            return checks
+    def check_one(goal: Goal, proof: Proof) -> Check:
+        try:
+            return check_in_project(
+                project, goal, proof_text(proof), timeout_seconds=timeout_seconds, memory_mb=memory_mb
+            )
+        except LeanUnavailableError:
+            raise
+        except LeanTimeoutError as error:
+            return Check(Ruling.TIMEOUT, str(error))
+        except LeanError as error:
+            return Check(Ruling.ERROR, str(error))
 
-    return check
-
-
-def _undecided(error: LeanError) -> Check:
-    return Check(Ruling.TIMEOUT if isinstance(error, LeanTimeoutError) else Ruling.ERROR, str(error))
-
-
-def _environment(repl: ReplClient, goal: Goal) -> int | None:
-    if not goal.header.strip():
-        return None
-    reply = repl.command(goal.header, timeout_seconds=600.0)
-    if reply.errors:
-        raise GoalError(f"Lean does not accept the header: {reply.errors[0]}")
-    return reply.environment
-
-
-def _check_in(repl: ReplClient, environment: int | None, goal: Goal, proof: str, timeout_seconds: float) -> Check:
-    body = proof_body(proof)
-    if reason := why_refused(body):
-        return Check(Ruling.REFUSED, reason)
-    text = f"{goal.statement.strip()} := by\n{indent(body)}"
-    reply = repl.command(text, environment, timeout_seconds=timeout_seconds)
-    if reply.errors:
-        return Check(Ruling.FAILED, " ".join(reply.errors[0].split())[:500], text)
-    if reply.states:
-        return Check(Ruling.REFUSED, "the proof uses sorry", text)
-    printed = repl.command(
-        f"#print axioms {theorem_name(goal.statement)}", reply.environment, timeout_seconds=timeout_seconds
-    )
-    said = " ".join(message for _, message in printed.messages)
-    named = _AXIOMS.search(said)
-    if printed.errors or (named is None and _NO_AXIOMS not in said):
-        return Check(Ruling.FAILED, f"Lean does not say which axioms it rests on: {said:.200}", text)
-    axioms = sorted(name.strip() for name in named[1].split(",")) if named else []
-    if foreign := [name for name in axioms if name not in ALLOWED_AXIOMS]:
-        return Check(Ruling.REFUSED, f"the proof rests on the axiom {foreign[0]!r}", text)
-    return Check(Ruling.PROVED, "", text, tuple(axioms))
+    return lambda goal, proofs: [check_one(goal, proof) for proof in proofs]
