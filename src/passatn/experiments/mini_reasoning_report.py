@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from passatn.coverage import pass_at_n
 from passatn.evaluate import write_atomically
-from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 from passatn.experiments.mini_reasoning import RATE_MARK
+from passatn.experiments.seed_tables import difference_cells, markdown, spread_cells
 from passatn.report.curve import Kind, TrainingHistory
 from passatn.report.plots import draw_over_training, save_png, themed_figure
 from passatn.report.theme import line_styles
@@ -120,24 +120,25 @@ def tuned_arms(arms: Sequence[ArmResults]) -> list[ArmResults]:
 def table(arms: Sequence[ArmResults]) -> str:
     """Markdown: pass@N after the last epoch and at the best one, mean ± standard deviation over seeds."""
     head = ["arm", "seeds", "epoch", *(f"pass@{n}" for n in NS), "max. confidence", "roll-outs", "minutes"]
-    rows = [head, ["---"] * len(head)]
+    rows = [head]
     for arm in arms:
         drawn = arm.logged("rollouts_drawn")
         rollouts = "–" if drawn is None else f"{drawn / 1000:,.0f} k"
         minutes = f"{np.mean([record['seconds'] for record in arm.records]) / 60:.1f}"
         confidence = f"{100 * arm.max_confidence.mean():.0f} %"
         seeds = str(len(arm.records))
-        rows.append([arm.name, seeds, f"last ({arm.epochs[-1]})", *_cells(arm.last), confidence, rollouts, minutes])
-        rows.append(["", "", "best on validation", *_cells(arm.best), "", "", ""])
+        rows.append(
+            [arm.name, seeds, f"last ({arm.epochs[-1]})", *spread_cells(arm.last), confidence, rollouts, minutes]
+        )
+        rows.append(["", "", "best on validation", *spread_cells(arm.best), "", "", ""])
     for arm in tuned_arms(arms):
-        rows.append([arm.name, str(len(arm.records)), "best on validation", *_cells(arm.best), "", "", ""])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+        rows.append([arm.name, str(len(arm.records)), "best on validation", *spread_cells(arm.best), "", "", ""])
+    return markdown(rows)
 
 
 def differences(arms: Sequence[ArmResults]) -> str:
     """Markdown: each arm minus the first, paired over problems (means over the seeds both have), 95 % intervals."""
     base, rows = arms[0], [["minus " + arms[0].name, "epoch", *(f"pass@{n}" for n in NS)]]
-    rows.append(["---"] * len(rows[0]))
     for arm in arms[1:]:
         for label, of in (("last", _last_values), ("best on validation", _best_values)):
             rows.append([arm.name, label, *_difference(of(arm), of(base))])
@@ -145,18 +146,13 @@ def differences(arms: Sequence[ArmResults]) -> str:
         for arm in others:
             rows.append([f"{arm.name} (minus {base.name})", "best on validation"])
             rows[-1] += _difference(_best_values(arm), _best_values(base))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return markdown(rows)
 
 
 def _difference(values: Array, base: Array) -> list[str]:
     """`[seeds, problems, len(NS)]` each, over the seeds both have."""
     seeds = min(len(values), len(base))
-    by_problem = (values[:seeds] - base[:seeds]).mean(axis=0)
-    low, high = percentile_interval(bootstrap_means(by_problem, num_resamples=4000), 0.95)
-    return [
-        f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
-        for m, a, b in zip(by_problem.mean(axis=0), low, high, strict=True)
-    ]
+    return difference_cells(values[:seeds] - base[:seeds])
 
 
 def _last_values(arm: ArmResults) -> Array:
@@ -202,14 +198,6 @@ def plot(arms: Sequence[ArmResults], path: Path) -> Path:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2.6)
         return save_png(figure, path)
-
-
-def _cells(values: Array) -> list[str]:
-    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-    return [
-        f"{100 * mean:.1f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.1f}")
-        for mean, deviation in zip(values.mean(axis=0), spread, strict=True)
-    ]
 
 
 def _curve(num_correct: Sequence[int], num_samples: int) -> Array:

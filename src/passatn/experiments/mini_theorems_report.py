@@ -1,4 +1,4 @@
-"""What the runs of `mini_theorems` came to: tables, one picture, and the raw counts in one file.
+"""What the runs of `mini_theorems` came to: tables, and the raw counts in one file.
 
     python -m passatn.experiments.mini_theorems_report runs/mini-theorems docs/results/mini-theorems
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from passatn.coverage import pass_at_n
 from passatn.evaluate import write_atomically
-from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 from passatn.experiments.mini_theorems import ARMS, NS
+from passatn.experiments.seed_tables import difference_cells, markdown, spread_cells
 from passatn.prove.analysis import by_known_length, cost, ends, found_by
 from passatn.prove.ensemble import Ensemble
 from passatn.prove.record_files import read_records
@@ -83,8 +83,16 @@ def main_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
         if known:
             even = [np.column_stack([one.covered([n] * len(one.names)) for n in known]) for one in together]
             blank = [""] * (len(ns) - len(known))
-            rows.append(["ensemble, N from each", str(len(even)), label, *_spread(even), *blank])
-    return _markdown(rows)
+            rows.append(
+                [
+                    "ensemble, N from each",
+                    str(len(even)),
+                    label,
+                    *spread_cells([of.mean(axis=0) for of in even]),
+                    *blank,
+                ]
+            )
+    return markdown(rows)
 
 
 def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
@@ -93,11 +101,11 @@ def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
     for run in runs[1:]:
         for label, chosen in (("last", _last), ("best", _best)):
             pairs = [(chosen(run)[seed], chosen(base)[seed]) for seed in chosen(run) if seed in chosen(base)]
-            rows.append([run.name, label, *_difference([values(a, ns) - values(b, ns) for a, b in pairs])])
+            rows.append([run.name, label, *difference_cells([values(a, ns) - values(b, ns) for a, b in pairs])])
     for label, chosen in (("last", _last), ("best", _best)):
         for name in STEPWISE:
             rows += _against_single(runs, name, label, chosen, ns)
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def widths(runs: Sequence[ArmRuns]) -> str:
@@ -110,7 +118,7 @@ def widths(runs: Sequence[ArmRuns]) -> str:
         first = [one.equivalent.estimate for one in found]
         steps = [one.tactics_per_step.estimate for one in found if one.tactics_per_step is not None]
         rows.append([run.name, _mean(first), _mean(steps), f"{100 * valid / max(1, drawn):.0f} %"])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def lengths(runs: Sequence[ArmRuns], n: int) -> str:
@@ -123,7 +131,7 @@ def lengths(runs: Sequence[ArmRuns], n: int) -> str:
             covered = [by_known_length(records, [n])[number].coverage[0] for records in run.last]
             cells.append(f"{100 * np.mean(covered):.0f}")
         rows.append([f"{group.label} tactics", str(group.num_theorems), *cells])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def who_finds(runs: Sequence[ArmRuns]) -> str:
@@ -136,7 +144,7 @@ def who_finds(runs: Sequence[ArmRuns]) -> str:
         why = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in shares)
         rows.append([run.name, str(number), str(alone), _distinct(run.last[0]), why])
     rows.append(["all together", str(found.num_union), "", "", ""])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def expert_table(folder: Path, ns: Sequence[int]) -> str:
@@ -150,7 +158,7 @@ def expert_table(folder: Path, ns: Sequence[int]) -> str:
             rows.append(
                 [path.parent.name, number, str(entry["num_examples"]), str(entry["num_found_examples"]), *cells]
             )
-    return _markdown(rows) if len(rows) > 1 else ""
+    return markdown(rows) if len(rows) > 1 else ""
 
 
 def raw_counts(runs: Sequence[ArmRuns]) -> dict[str, object]:
@@ -213,28 +221,11 @@ def _against_single(
         for one in together
     ]  # fmt: skip
     blank = [""] * (len(ns) - len(known))
-    return [[f"ensemble, N from each, minus {name} with {size}N", label, *_difference(by_seed), *blank]]
-
-
-def _difference(by_seed: Sequence[Array]) -> list[str]:
-    by_theorem = np.mean(by_seed, axis=0)
-    low, high = percentile_interval(bootstrap_means(by_theorem, num_resamples=4000), 0.95)
-    return [
-        f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
-        for m, a, b in zip(by_theorem.mean(axis=0), low, high, strict=True)
-    ]
+    return [[f"ensemble, N from each, minus {name} with {size}N", label, *difference_cells(by_seed), *blank]]
 
 
 def _cells(by_seed: Sequence[Records], ns: Sequence[int]) -> list[str]:
-    return _spread([values(records, ns) for records in by_seed])
-
-
-def _spread(by_seed: Sequence[Array]) -> list[str]:
-    """Mean ± standard deviation over seeds of the means over theorems, in percent."""
-    means = 100 * np.array([of.mean(axis=0) for of in by_seed])
-    if len(means) == 1:
-        return [f"{value:.1f}" for value in means[0]]
-    return [f"{m:.1f} ± {d:.1f}" for m, d in zip(means.mean(axis=0), means.std(axis=0, ddof=1), strict=True)]
+    return spread_cells([values(records, ns).mean(axis=0) for records in by_seed])
 
 
 def _span(epochs: Sequence[int]) -> str:
@@ -248,11 +239,6 @@ def _mean(numbers: Sequence[float]) -> str:
 def _distinct(records: Records) -> str:
     spent = cost(records)
     return f"{spent.num_tried / max(1, spent.num_tactics):.0%}"
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body]) + "\n"
 
 
 def main() -> None:

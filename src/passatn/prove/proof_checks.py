@@ -3,7 +3,7 @@
     check = embedded_checks(timeout_seconds=60, memory_mb=2048)
     rulings = check(goal, [("intro h", "exact h.2")])
 
-What is demanded is what `passatn.lean.check_proofs` and `check_in_project` demand. What runs into a limit is not proved.
+It demands what `passatn.lean.check_proofs` and `check_in_project` demand. What runs into a limit is not proved.
 """
 
 from collections.abc import Sequence

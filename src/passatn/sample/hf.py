@@ -25,7 +25,7 @@ from passatn.sample.modes import inference
 from passatn.sample.parity import Weights, named_tensors
 from passatn.sample.progress import progress_bar
 from passatn.sample.score import score_completions
-from passatn.sample.shared_prefix import can_share_prefixes, sample_with_shared_prefixes
+from passatn.sample.shared_prefix import can_share_prefixes, pad_left, sample_with_shared_prefixes
 from passatn.sample.stops import cut_at_stop
 from passatn.tasks.encoding import EncodedExample
 
@@ -159,8 +159,7 @@ class HFEngine(Greedy):
         use_stop_strings: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Tokens and log-probabilities `[samples, steps]` by transformers' `generate`, a row for each sample."""
-        device = parameter_device(self._model)
-        input_ids, attention_mask = (torch.from_numpy(array).to(device) for array in _pad(prompts))
+        input_ids, attention_mask = pad_left(prompts, parameter_device(self._model))
         sequences = self._model.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -198,17 +197,6 @@ class HFEngine(Greedy):
             Completion(request.problem_id, index, tuple(ids), text, float(total), len(ids), bool(ended))
             for (request, index), ids, text, total, ended in zip(rows, kept, texts, totals, finished, strict=True)
         ]
-
-
-def _pad(prompts: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids and attention mask `[batch, longest]`, padded on the left."""
-    width = max(len(prompt) for prompt in prompts)
-    input_ids = np.zeros((len(prompts), width), dtype=np.int64)
-    attention_mask = np.zeros((len(prompts), width), dtype=np.int64)
-    for row, prompt in enumerate(prompts):
-        input_ids[row, width - len(prompt) :] = prompt
-        attention_mask[row, width - len(prompt) :] = 1
-    return input_ids, attention_mask
 
 
 @contextmanager

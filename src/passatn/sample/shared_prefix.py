@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from passatn.sample.draw import SampleTokens
+from passatn.sample.memory import parameter_device
 
 
 def can_share_prefixes(model: Any) -> bool:
@@ -60,16 +61,20 @@ def sample_with_shared_prefixes(
     raise AssertionError("unreachable: the last step returns")
 
 
+def pad_left(prompts: Sequence[tuple[int, ...]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, int64 `[prompts, longest]`."""
+    width = max(map(len, prompts))
+    input_ids = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts], device=device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    return input_ids, (torch.arange(width, device=device) >= width - lengths[:, None]).long()
+
+
 class _Rows:
     """The distinct beginnings, with their keys and values, and `scores` `[rows, vocabulary]` of the next token."""
 
     def __init__(self, model: Any, prompts: Sequence[tuple[int, ...]]) -> None:
-        width = max(map(len, prompts))
-        device = next(model.parameters()).device
-        padded = torch.tensor([(0,) * (width - len(prompt)) + prompt for prompt in prompts], device=device)
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        padded, self._mask = pad_left(prompts, parameter_device(model))
         self._model = model
-        self._mask = (torch.arange(width, device=device) >= width - lengths[:, None]).long()
         self._cache = DynamicCache(config=model.config)
         self.scores = self._forward(padded, (self._mask.cumsum(-1) - 1).clamp(min=0))
 

@@ -7,7 +7,7 @@
 
      {"text": "def two := 2", "from": 0}
      {"messages": [], "state": 1}
-     {"text": "theorem t : two = 2 := foo", "from": 1, "olean": "/tmp/1.olean"}
+     {"text": "theorem t : two = 2 := foo", "from": 1, "olean": "FOLDER/1.olean"}
      {"messages": [{"severity": "error", "data": "Unknown identifier `foo`", "pos": {"line": 1, "column": 22}}]}
 
    What is in a file is for others to judge. -/
