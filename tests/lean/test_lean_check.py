@@ -17,7 +17,7 @@ from passatn.lean import (
     check_proof,
 )
 from passatn.lean import check as module
-from passatn.lean.syntax import proof_body, why_refused
+from passatn.lean.syntax import proof_body, theorem_name, why_refused
 
 HANGS = "repeat (have : 1 = 1 := rfl)"
 
@@ -193,3 +193,19 @@ def test_axioms_are_those_that_lean_prints() -> None:
         printed = check_file(f"theorem t : 1 = 1 := by\n  {proof}\n#print axioms t\n")[-1].text
         assert all(axiom in printed for axiom in check.axioms)
         assert bool(check.axioms) == ("depends on axioms" in printed)
+
+
+@pytest.mark.parametrize("statement", ["theorem t : let x := 1; x = 1", "theorem t : (let x := 1; x) = 1"])
+def test_a_statement_may_define_inside_of_itself(statement: str) -> None:
+    assert check_proof(Goal(statement), "rfl").is_proved
+    assert theorem_name("theorem t (n : Nat := 0) (h : n = n := by rfl) : n = n") == "t"
+
+
+def test_a_statement_ends_before_its_proof() -> None:
+    for statement in (
+        "theorem t : 1 = 1 := by simp [h]",
+        "theorem t (h : 1 = 1 := by rfl) : 1 = 1 :=",
+        "theorem t := 1",
+    ):
+        with pytest.raises(GoalError, match="must end before ':='"):
+            check_proof(Goal(statement), "rfl")

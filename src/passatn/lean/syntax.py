@@ -7,6 +7,8 @@ proves the right theorem is seen elsewhere (`passatn.lean.check`), from what Lea
 
 import re
 
+from passatn.tasks.lean_text import find_definition
+
 _LEADING_BY = re.compile(r"\A(?:\s*:=)?\s*by\b(?![.'!?])[ \t]*")
 _NAME = re.compile(r"\A\s*theorem\s+(?P<name>(?:«[^»]+»|[^\s:({\[⦃«])+)")
 
@@ -52,7 +54,7 @@ def theorem_name(statement: str) -> str:
     match = _NAME.match(statement)
     if match is None:
         raise ValueError("the statement must read 'theorem NAME … : …'")
-    if re.search(r":=\s*(?:by\b.*)?\Z", statement, re.DOTALL):
+    if find_definition(statement, match.end()) >= 0:
         raise ValueError("the statement must end before ':='")
     return match["name"].rstrip(".")  # a list of universes follows as in `t.{u}`
 

@@ -101,6 +101,7 @@ def trace_files(
         advance(1)
     account, records = _account(traced), _records(traced)
     if not records:
+        shutil.rmtree(parts)
         raise ProblemError(
             f"no theorem gave steps; {account.describe()}; first: {(*account.left_out, 'no theorem')[0]}"
         )
