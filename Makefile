@@ -19,8 +19,9 @@ INSTALLED = .venv/installed
 demo: $(INSTALLED)
 	.venv/bin/passatn demo $(ARGS)
 
+# Two processes, a file of tests in one of them.
 test: $(INSTALLED)
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 slow: $(INSTALLED)
 	.venv/bin/python -m pytest -m slow $(ARGS)

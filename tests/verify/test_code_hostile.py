@@ -237,9 +237,9 @@ def test_nothing_is_left_after_a_timeout(judge: Judge) -> None:
 
 
 def test_folders_are_deleted(judge: Judge) -> None:
-    before = set(Path("/tmp").glob("passatn-*"))
+    before = set(Path("/tmp").glob("passatn-code-*"))
     judge("import os\nos.mkdir('a', 0o000)\nopen('b', 'w').close()\nos.symlink('/', 'c')\ndef double(x): return 2 * x")
-    assert set(Path("/tmp").glob("passatn-*")) <= before
+    assert set(Path("/tmp").glob("passatn-code-*")) <= before
 
 
 def test_the_parent_and_the_launcher_are_out_of_reach(judge: Judge) -> None:

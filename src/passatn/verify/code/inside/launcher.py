@@ -98,7 +98,7 @@ def _folder(active: frozenset[str]) -> Iterator[str]:
     if layers.MOUNTS in active:
         yield layers.MOUNT_POINT
         return
-    folder = tempfile.mkdtemp(prefix="passatn-")
+    folder = tempfile.mkdtemp(prefix="passatn-code-")
     try:
         yield folder
     finally:
