@@ -35,13 +35,10 @@ def test_the_list_is_plain_and_needs_no_libraries():
     assert ran.stdout.replace("\n", "").isprintable()
 
 
-def test_unknown_and_unbuilt_names(passatn, tmp_path):
+def test_unknown_names(passatn, tmp_path):
     assert "did you mean fig11" in passatn("reproduce", "fig111", "--output", tmp_path / "x").error
     assert "give the name" in passatn("reproduce", "--output", tmp_path / "x").error
     assert not (tmp_path / "x").exists()
-    for entry in catalogue.ENTRIES:
-        if entry.needs:
-            assert entry.needs in passatn("reproduce", entry.name, "--output", tmp_path / "x").error
 
 
 def test_options_that_do_not_fit(passatn, tmp_path):
@@ -185,7 +182,7 @@ def test_data_files_are_named_when_they_are_not_there(passatn, tmp_path):
 
 def test_every_built_entry_has_a_plan_at_every_scale(passatn, tmp_path):
     for entry in catalogue.ENTRIES:
-        for scale in ("demo", "small", "paper") if not entry.needs else ():
+        for scale in ("demo", "small", "paper"):
             outcome = passatn("reproduce", entry.name, "--scale", scale, "--dry-run", "--output", tmp_path / "out")
             assert outcome.code == 0, outcome.err
             assert entry.title in outcome.out
@@ -197,6 +194,8 @@ def test_the_papers_numbers_are_whole():
         assert all(len(row) == len(table.columns) for row in table.rows.values())
         for row in table.rows.values():
             known = [value for value in row if value is not None]
+            if not table.columns[0].startswith("pass@"):
+                continue  # table 2 has one N, and models as columns
             assert known == sorted(known), f"pass@N falls with N in {table.source}"
     assert paper.TABLE_1.at("epoch 4", "pass@256") == 44.5
 

@@ -1,11 +1,11 @@
 """DCO-step on generated theorems: tables 2 and 6 of arXiv 2502.07154 at a size that CPU cores carry.
 
-A small Llama is pre-trained on proofs of at most four tactics of generated theorems (`passatn theorems`), and tuned
-on proofs of all lengths of a few hundred others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by
+A small Llama is pre-trained on proofs of one or two tactics of generated theorems (`passatn theorems`), and tuned
+on proofs of all lengths of five hundred others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by
 whole-proof DCO. Each model then searches proofs of held-out theorems with the embedded Lean. What is run is what
 `passatn train`, `prove` and `expert` run:
 
-    python -m passatn.experiments.mini_theorems --output runs/mini-theorems --seeds 0,1,2 --experts 0
+    python -m passatn.experiments.mini_theorems --output runs/mini-theorems --seeds 0,1,2 --large 0 --experts 0
 
 Everything is kept, and a second call does what is missing; calls with other seeds can work beside each other once the
 base model is there. `mini_theorems_report` makes the tables.
@@ -36,35 +36,40 @@ from passatn.experiments.theorems import TheoremSettings, make_theorems
 
 NS = (1, 4, 16, 64, 256, 1024, 4096)
 CONTEXT = 512
+MICRO_BATCHES = 4
 
 
 @dataclass(frozen=True)
 class Settings:
     """Sizes of the experiment."""
 
+    base: str | None = None
+    """A model to start from, in place of one that is pre-trained here."""
     num_theorems: int = 6000
     """Of which the first are fine-tuned on, the next are without a proof, and the short ones of the rest come first."""
     num_train: int = 500
     num_unproved: int = 300
     num_test: int = 100
     """Also the number of theorems on which an epoch is chosen."""
-    longest_pretrained: int = 4
+    longest_pretrained: int = 2
     """Tactics in a proof of the base model's data."""
-    pretrain_epochs: int = 3
+    pretrain_epochs: int = 6
     pretrain_rate: float = 2e-3
     vocabulary: int = 512
     hidden_size: int = 128
-    num_layers: int = 4
+    num_layers: int = 3
     epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 1e-3
-    longest_state: int = 160
+    longest_state: int = 100
     """In tokens; longer states are not trained on."""
     longest_tactic: int = 40
-    eval_epochs: tuple[int, ...] = (2, 4, 6)
+    eval_epochs: tuple[int, ...] = (1, 3, 6)
     """After which a model searches the validation theorems, to choose among them."""
     validation_samples: int = 64
     num_samples: int = 1024
+    large_samples: int = 5120
+    """Of the last models of one seed: pass@4k, and one model with five times 1,024."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,10 @@ def prepare(settings: Settings, folder: Path) -> Data:
     return data
 
 
-def build_base(settings: Settings, data: Data, folder: Path) -> Path:
+def build_base(settings: Settings, data: Data, folder: Path) -> str | Path:
     """The pre-trained model: random weights and a tokenizer of byte pairs, then cross-entropy on short proofs."""
+    if settings.base is not None:
+        return settings.base
     start = folder / "start"
     if not start.exists():
         _build_start(settings, data.pretrain, start)
@@ -164,7 +171,7 @@ def _build_start(settings: Settings, tactics: Path, folder: Path) -> None:
             intermediate_size=8 * settings.hidden_size // 3,
             num_hidden_layers=settings.num_layers,
             num_attention_heads=4,
-            num_key_value_heads=4,
+            num_key_value_heads=1,  # a small cache: a search spends more on copying it than on the model
             max_position_embeddings=CONTEXT,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -200,7 +207,7 @@ def build_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenize
     )
 
 
-def recipe(arm: Arm, settings: Settings, base: Path, tactics: Path, seed: int) -> dict[str, Any]:
+def recipe(arm: Arm, settings: Settings, base: str | Path, tactics: Path, seed: int) -> dict[str, Any]:
     """Settings of `passatn train` for one arm."""
     return {
         "model": str(base),
@@ -208,13 +215,16 @@ def recipe(arm: Arm, settings: Settings, base: Path, tactics: Path, seed: int) -
         "template": "tactic",
         "max_prompt_tokens": settings.longest_state,
         "max_answer_tokens": settings.longest_tactic,
+        "skip_bad_rows": True,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": _batch(arm, settings),
+        "per_device_train_batch_size": _batch(arm, settings) // MICRO_BATCHES,  # a short state waits for the longest
+        "gradient_accumulation_steps": MICRO_BATCHES,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 10,
         "weight_decay": 0.01,
         "save_strategy": "epoch",
+        "save_total_limit": settings.epochs,
         "save_only_model": True,
         "seed": seed,
         "num_threads": 1,
@@ -234,13 +244,13 @@ def train(settings: dict[str, Any], folder: Path) -> None:
             finetune.train(RunConfig.from_mapping(settings), run, say, resume=run.config.exists())
 
 
-def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: Path, folder: Path) -> None:
+def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Path, folder: Path) -> None:
     """Train, search the validation theorems after some epochs, and the test theorems after the last and the best."""
     if (folder / "arm.json").exists():
         return
     train(recipe(arm, settings, base, data.train, seed), folder / "run")
     models = _models(folder / "run", settings)
-    for epoch, model in models.items():
+    for epoch, model in models.items() if len(models) > 1 else ():
         _search(model, data.validation, folder / f"validation-{epoch}", settings.validation_samples, seed)
     best = best_epoch(folder, list(models), settings.validation_samples)
     for epoch in sorted({best, max(models)}):
@@ -251,13 +261,21 @@ def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: Path, fol
 
 
 def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
-    """The epoch with the best pass@(half of the samples) on validation; of equal ones the first."""
+    """The epoch with the best pass@(half of the samples) on validation; of equal ones the first, of one that one."""
+    if len(epochs) == 1:
+        return epochs[0]
     curves = {epoch: Results.load(folder / f"validation-{epoch}" / "results.json").pass_at_n[0] for epoch in epochs}
     at = max(n for n in NS if n <= num_samples // 2)
     return max(epochs, key=lambda epoch: (curves[epoch].estimate[list(curves[epoch].ns).index(at)], -epoch))
 
 
-def run_expert_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: Path, folder: Path) -> None:
+def search_further(arm: Arm, seed: int, settings: Settings, data: Data, folder: Path) -> None:
+    """More samples of the test theorems from an arm that is done, after its last epoch."""
+    last = json.loads((folder / "arm.json").read_text())["last"]
+    _search(folder / "run" / "model", data.test, folder / f"test-{last}", settings.large_samples, seed)
+
+
+def run_expert_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Path, folder: Path) -> None:
     """One round of expert iteration: prove the theorems without a proof, add the proofs, train again from the base."""
     search = _search_options(seed)
     config = ExpertConfig(
@@ -307,6 +325,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/mini-theorems"))
     parser.add_argument("--seeds", default="0", help="separated by commas; empty for none")
     parser.add_argument("--experts", default="", help="seeds for which expert iteration is run as well")
+    parser.add_argument("--large", default="", help="seeds of which the last models are given more samples")
     parser.add_argument("--arms", default=",".join(arm.name for arm in ARMS), help="separated by commas")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -318,6 +337,10 @@ def main() -> None:
         for arm in arms:
             run_arm(arm, seed, settings, data, base, args.output / "arms" / f"{arm.name}, seed {seed}")
             say(f"{arm.name}, seed {seed}: done")
+    for seed in map(int, filter(None, args.large.split(","))):
+        for arm in arms:
+            search_further(arm, seed, settings, data, args.output / "arms" / f"{arm.name}, seed {seed}")
+            say(f"{arm.name}, seed {seed}: {settings.large_samples} samples")
     for seed in map(int, filter(None, args.experts.split(","))):
         for arm in arms:
             if arm.name in EXPERTS:

@@ -12,28 +12,24 @@ class Entry:
 
     name: str
     title: str
-    module: str = ""
-    """Has `recipe(context)`, `plan(context)` and `section(context)`; empty where nothing is built yet."""
-    needs: str = ""
-    """What is missing, where nothing is built yet."""
+    module: str
+    """Has `recipe(context)`, `plan(context)` and `section(context)`."""
 
     @property
     def line(self) -> str:
         """As `--list` prints it."""
-        return f"{self.name:<8}{self.title}" + (f" (not yet: needs {self.needs})" if self.needs else "")
+        return f"{self.name:<8}{self.title}"
 
-
-PROOFS = "a pipeline over `passatn prove`, which is not built"
 
 ENTRIES = (
     Entry("table1", "cross-entropy: pass@N over training on direct answers", f"{FOLDER}.over_training"),
-    Entry("table2", "theorem proving: pass@4k by N_eff, and the ensemble", needs=PROOFS),
+    Entry("table2", "theorem proving: pass@N by N_eff, and the ensemble", f"{FOLDER}.proof_ensemble"),
     Entry("table3", "chain of thought: cross-entropy, GRPO and DCOa", f"{FOLDER}.reasoning_table"),
     Entry("table4", "as table1 with a larger model", f"{FOLDER}.over_training"),
     Entry("table5", "as table1 on test problems of another kind (AIME24)", f"{FOLDER}.over_training"),
-    Entry("table6", "theorem proving: pass@N by N_eff, and expert iteration", needs=PROOFS),
+    Entry("table6", "theorem proving: pass@N by N_eff, and expert iteration", f"{FOLDER}.proof_table"),
     Entry("fig1", "greedy confidence over training, and accuracy where it is highest", f"{FOLDER}.confidence"),
-    Entry("fig2", "pass@N by training N with the frontier; the weight F(N, p)", f"{FOLDER}.frontier"),
+    Entry("fig2", "pass@N by training N with the frontier; the weight F(N, p); search trees", f"{FOLDER}.frontier"),
     Entry("fig3", "chain of thought: confidence in the most frequent answer", f"{FOLDER}.reasoning_confidence"),
     Entry("fig4", "chain of thought: training examples discarded by step", f"{FOLDER}.discarded"),
     Entry("fig5", "which levels of difficulty still lower the test loss", f"{FOLDER}.easy_data"),
@@ -48,8 +44,6 @@ def find(name: str) -> Entry:
     """The entry of that name; ValueError, one line, lists the names, or says what a known one still needs."""
     for entry in ENTRIES:
         if entry.name == name:
-            if entry.needs:
-                raise ValueError(f"{name} cannot be reproduced yet: it needs {entry.needs}")
             return entry
     if not name:
         raise ValueError(f"give the name of a table or figure: {', '.join(NAMES)}")

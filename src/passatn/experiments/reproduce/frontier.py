@@ -1,7 +1,4 @@
-"""Figure 2: (a) pass@N of models trained for several N, with their frontier; (b) the weight F(N, p).
-
-Panel (c), search trees of theorem proving with their measured branching, is not built.
-"""
+"""Figure 2: (a) pass@N by training N, with the frontier; (b) the weight F(N, p); (c) trees of proof searches."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -12,9 +9,11 @@ import numpy as np
 
 from passatn.coverage import confidence_weight
 from passatn.evaluate import Frontier, Results, frontier
+from passatn.experiments.reproduce import search_trees
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.direct import Direct
 from passatn.experiments.reproduce.plans import Plan, direct_plan
+from passatn.experiments.reproduce.proofs import Proofs, describe
 from passatn.experiments.reproduce.recipes import direct_recipe
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.experiments.reproduce.words import setting_of
@@ -28,7 +27,7 @@ CONFIDENCES = tuple(float(p) for p in np.logspace(-5, 0, 201))
 
 def recipe(context: Context) -> dict[str, Any]:
     found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"], "ns": list(NS)}
+    return found | {"model": context.model or found["model"], "ns": list(NS), "proofs": Proofs(context).recipe}
 
 
 def plan(context: Context) -> Plan:
@@ -45,19 +44,29 @@ def section(context: Context) -> Section:
     best = frontier({name: curve.estimate for name, curve in curves.items()})
     train_ns = {run.name: n for n, run in runs.items()}
     weights = {n: np.asarray(confidence_weight(np.log(CONFIDENCES), n)).tolist() for n in found.train_ns}
+    proofs = Proofs(context)
+    searched = proofs.arms()
     return Section(
-        setting=setting_of(stages, list(curves)) + " Models at the end of training, none of them tuned or stopped.",
-        findings=_findings(best, train_ns),
-        tables=[_table(curves)],
-        csv={"fig2a.csv": _csv(curves, best), "fig2b.csv": _csv_weights(weights)},
-        pictures={"fig2.png": lambda path: plot_frontier(path, list(curves.values()), best, CONFIDENCES, weights)},
+        setting=setting_of(stages, list(curves))
+        + " Models at the end of training, none of them tuned or stopped. (c): "
+        + describe(context),
+        findings=[*_findings(best, train_ns), search_trees.finding(searched)],
+        tables=[_table(curves), search_trees.table(searched)],
+        csv={
+            "fig2a.csv": _csv(curves, best),
+            "fig2b.csv": _csv_weights(weights),
+            "fig2c.csv": search_trees.csv(searched),
+        },
+        pictures={
+            "fig2.png": lambda path: plot_frontier(path, list(curves.values()), best, CONFIDENCES, weights),
+            "fig2c.png": lambda path: search_trees.plot(path, searched),
+        },
         numbers={
             "ns": list(NS),
             "pass_at_n": {name: list(curve.estimate) for name, curve in curves.items()},
             "frontier": {"best": list(best.best), "winner": list(best.winner)},
         },
-        sources=list(files.values()),
-        missing=["Panel (c), search trees by N_eff with their measured branching: not built."],
+        sources=[*files.values(), proofs.folder / "arms"],
     )
 
 

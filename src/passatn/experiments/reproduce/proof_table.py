@@ -1,0 +1,130 @@
+"""Table 6: theorems proved by N_eff and number of roll-outs, before and after a round of expert iteration."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passatn.experiments.mini_theorems_report import STEPWISE, values
+from passatn.experiments.reproduce import proofs
+from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.plans import Plan
+from passatn.experiments.reproduce.proofs import Proofs
+from passatn.experiments.reproduce.section import Section, Table
+from passatn.prove.ensemble import Ensemble
+from passatn.prove.record_files import read_records
+from passatn.prove.records import SearchRecord, merge
+from passatn.report.reproduce_plots import Line, plot_lines
+
+NS = (16, 64, 256, 1024, 4096)
+Records = Sequence[SearchRecord]
+
+
+def recipe(context: Context) -> dict[str, Any]:
+    return Proofs(context).recipe | {"iterations": 1}
+
+
+def plan(context: Context) -> Plan:
+    return proofs.plan(context)
+
+
+def section(context: Context) -> Section:
+    stages = Proofs(context)
+    folders = stages.experts()
+    searched = {
+        iteration: {name: _records(folder / f"iteration-{iteration}" / "test") for name, folder in folders.items()}
+        for iteration in (0, 1)
+    }
+    fewest = min(record.num_samples for of in searched.values() for records in of.values() for record in records)
+    ns = [n for n in NS if n <= fewest]
+    rows = {iteration: proved(of, ns) for iteration, of in searched.items()}
+    added = {name: _summary(folder / "iterations.json") for name, folder in folders.items()}
+    return Section(
+        setting=proofs.describe(context),
+        findings=_findings(rows, added, ns),
+        tables=[_table(rows, ns)],
+        csv={"table6.csv": _csv(rows, ns)},
+        pictures={"table6.png": lambda path: _plot(path, rows, ns)},
+        numbers={
+            "ns": list(ns),
+            "iterations": added,
+            "num_correct": {
+                f"iteration {iteration}": {
+                    name: {r.theorem: [r.num_correct, r.num_samples] for r in records} for name, records in of.items()
+                }
+                for iteration, of in searched.items()
+            },
+        },
+        sources=list(folders.values()),
+    )
+
+
+def proved(searched: Mapping[str, Records], ns: Sequence[int]) -> dict[str, list[float]]:
+    """pass@N, percent, by the name of the arm; then of the ensemble with N samples from each."""
+    found = {name: (100 * values(records, ns).mean(axis=0)).tolist() for name, records in searched.items()}
+    together = Ensemble.of(dict(searched))
+    even = [100 * float(np.mean(together.covered([n] * len(STEPWISE)))) for n in ns]
+    return {**found, "ensemble": even}
+
+
+def _records(folder: Path) -> Records:
+    return merge(read_records(folder / "records"))
+
+
+def _summary(file: Path) -> list[dict[str, Any]]:
+    keys = ("iteration", "num_examples", "num_found_examples", "num_to_prove", "num_proved")
+    return [{key: entry[key] for key in keys} for entry in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _table(rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Table:
+    lines: list[Any] = [
+        (f"{name}, iteration {iteration}", *(f"{value:.1f}" for value in of))
+        for iteration, found in rows.items()
+        for name, of in found.items()
+    ]
+    caption = "Theorems proved by N roll-outs (the ensemble: N of each model), unbiased from counts, percent, one seed."
+    return Table(caption, ("", *(f"pass@{n}" for n in ns)), tuple(lines))
+
+
+def _findings(
+    rows: Mapping[int, Mapping[str, Sequence[float]]], added: Mapping[str, list[dict[str, Any]]], ns: Sequence[int]
+) -> list[str]:
+    before, after = rows[0], rows[1]
+    gains = ", ".join(f"{name} {after[name][-1] - before[name][-1]:+.1f}" for name in before)
+    found = ", ".join(f"{name} {of[0]['num_proved']} of {of[0]['num_to_prove']}" for name, of in added.items())
+    best = {n: max(before, key=lambda name: (name != "ensemble", before[name][i])) for i, n in enumerate(ns)}
+    leaders = ", ".join(f"{best[n]} at N = {n}" for n in ns)
+    return [
+        f"Single models, iteration 0: {leaders} proves most.",
+        f"Unproved theorems that the models proved for the next iteration: {found}.",
+        f"Points of pass@{ns[-1]} from iteration 0 to 1: {gains}.",
+    ]
+
+
+def _csv(rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Table:
+    lines = tuple(
+        (name, iteration, n, value / 100)
+        for iteration, found in rows.items()
+        for name, of in found.items()
+        for n, value in zip(ns, of, strict=True)
+    )
+    return Table("", ("models", "iteration", "N", "pass@N"), lines)
+
+
+def _plot(path: Path, rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Any:
+    panels = {
+        f"iteration {iteration}": [
+            Line(
+                name,
+                [float(np.log2(n)) for n in ns],
+                of,
+                n_passes=float(name.split("= ")[1]) if "= " in name else 1.0,
+                color="#1F2328" if name == "ensemble" else None,
+            )
+            for name, of in found.items()
+        ]
+        for iteration, found in rows.items()
+    }
+    return plot_lines(path, panels, xlabel="log2 of the roll-outs N", ylabel="theorems proved")

@@ -1,0 +1,132 @@
+"""Tables 2 and 6 and figure 2 (c): from stored searches, and once from generated theorems on."""
+
+import json
+import math
+
+import pytest
+
+from passatn.coverage import pass_at_n
+from passatn.experiments.config import ConfigError
+from passatn.experiments.mini_theorems import ARMS
+from passatn.experiments.mini_theorems_report import ArmRuns
+from passatn.experiments.reproduce import proof_ensemble, proof_table, search_trees
+from passatn.experiments.reproduce.command import dry_run, reproduce
+from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.paper import TABLE_2, TABLE_6
+from passatn.experiments.reproduce.proofs import Proofs
+from passatn.experiments.reproduce.workspace import Workspace
+from passatn.prove.records import DepthCounts, FoundProof, SearchRecord
+from passatn.report.search_tree import WIDEST, node_counts
+
+CORRECT = {"CE": [8, 0], "N_eff = 4": [0, 8], "N_eff = 8": [0, 10], "N_eff = 16": [0, 0], "N_eff = 32": [0, 0]}
+
+
+def records(counts, distinct=4):
+    found = []
+    for number, count in enumerate(counts):
+        proofs = (FoundProof(("rfl", "rfl"), count, -2 * math.log(3), is_checked=True),) if count else ()
+        found.append(
+            SearchRecord(
+                theorem=f"t{number}", statement=f"theorem t{number} : 1 = 1", method="rollouts", num_samples=20,
+                num_correct=count, ends={"proved": count, "error": 20 - count}, proofs=proofs,
+                depths=(DepthCounts(1, 20, distinct, distinct - 1, 15), DepthCounts(3, 15, 12, 6, 8)),
+            )
+        )  # fmt: skip
+    return found
+
+
+def runs():
+    named = {**CORRECT, "whole proof": [2, 2]}
+    return [
+        ArmRuns(name, (0,), (records(counts, 2 + rank),), (records(counts),), (1,), (1,))
+        for rank, (name, counts) in enumerate(named.items())
+    ]
+
+
+def context(tmp_path, name, **options):
+    return Context(name, options.pop("scale", "demo"), Workspace(tmp_path, print), **options)
+
+
+def test_table_2_is_of_unbiased_estimates(tmp_path, monkeypatch):
+    monkeypatch.setattr(Proofs, "arms", lambda self: runs())
+    section = proof_ensemble.section(context(tmp_path, "table2"))
+    columns = dict(zip(section.tables[0].columns, section.tables[0].rows[0], strict=True))
+    assert columns[""] == "N = 1"
+    assert columns["CE"].startswith("20.0 [")
+    # One sample of each: theorem 0 by CE alone, theorem 1 by either of two models.
+    assert columns["ensemble, N from each"].startswith(f"{100 * (0.4 + 1 - 0.6 * 0.5) / 2:.1f} [")
+    assert columns["CE, 5N samples"].startswith(f"{50 * float(pass_at_n(20, 8, 5)):.1f} [")
+    assert [row[0] for row in section.tables[0].rows] == ["N = 1", "N = 4"]  # 5 · 16 is more than 20
+    assert section.numbers["num_correct"]["whole proof"] == {"t0": [2, 20], "t1": [2, 20]}
+    assert "N_eff = 8 proves most" in section.findings[0]
+
+
+def test_table_6_is_of_unbiased_estimates(tmp_path, monkeypatch):
+    folders = {}
+    for name, counts in CORRECT.items():
+        folders[name] = tmp_path / name
+        for iteration, proved in ((0, counts), (1, [20, 20])):
+            folder = folders[name] / f"iteration-{iteration}" / "test" / "records"
+            folder.mkdir(parents=True)
+            lines = [json.dumps(record.to_dict()) for record in records(proved)]
+            (folder / "one.jsonl").write_text("\n".join(lines) + "\n")
+        entry = {"num_examples": 9, "num_found_examples": 0, "num_to_prove": 6, "num_proved": 2}
+        (folders[name] / "iterations.json").write_text(json.dumps([{"iteration": 0, **entry}]))
+    monkeypatch.setattr(Proofs, "experts", lambda self: folders)
+    section = proof_table.section(context(tmp_path, "table6"))
+    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert rows["CE, iteration 0"] == (f"{50 * float(pass_at_n(20, 8, 16)):.1f}",)
+    assert rows["N_eff = 16, iteration 0"] == ("0.0",)
+    assert rows["ensemble, iteration 1"] == ("100.0",)
+    assert len(rows) == 12
+    assert "CE 2 of 6" in section.findings[1]
+
+
+def test_the_trees_are_as_wide_as_was_measured():
+    chosen = runs()
+    assert search_trees.table(chosen).rows[0][2] == "3.0"  # exp(−log p / K), p = 1/9, K = 2
+    widths = [float(row[1].split()[0]) for row in search_trees.table(chosen).rows]
+    assert widths == sorted(widths)
+    assert search_trees.finding(chosen).startswith("The equivalent width at first states grows with N_eff: CE 2.0")
+    assert "does not grow steadily" in search_trees.finding([chosen[1], chosen[0].__class__("CE", (0,), chosen[4].last,
+                                                             chosen[4].last, (1,), (1,))])  # fmt: skip
+    assert search_trees.csv(chosen).rows[0] == ("CE", 1.0, 0, 2, 40, 1.0)
+    assert len(search_trees.csv(chosen).rows) == 5 * 2  # not the whole proof's
+
+
+def test_nodes_of_a_sketch():
+    assert node_counts([2.6, 2.0]) == [1, 3, 5]
+    assert node_counts([0.2]) == [1, 1]
+    assert node_counts([1000.0]) == [1, WIDEST]
+
+
+def test_the_paper_is_beside_ours():
+    assert TABLE_2.at("MiniF2F", "N_eff = 8") == 39.5
+    assert TABLE_6.at("ensemble, iteration 0", "pass@4k") == 62.15
+    assert set(TABLE_2.columns) >= {arm.name for arm in ARMS if arm.options.get("confidence") != "proof"}
+
+
+def test_plans(tmp_path):
+    assert any("passatn reproduce table2" in line for line in dry_run(context(tmp_path, "table2")))
+    small = "\n".join(dry_run(context(tmp_path, "table6", scale="small")))
+    assert small.count("passatn train --output") == len(ARMS)
+    assert "--model HuggingFaceTB/SmolLM2-135M" in small
+    paper = "\n".join(dry_run(context(tmp_path, "table6", scale="paper")))
+    assert paper.count("recipes/prove-dco-step.yaml") == 4
+    assert "--n_passes 32" in paper
+    assert paper.count("passatn prove") == len(ARMS)
+    with pytest.raises(ConfigError, match="at scale paper has commands"):
+        reproduce(context(tmp_path, "table2", scale="paper"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table2", "table6", "fig2"])
+def test_from_generated_theorems_on(tmp_path, name):
+    record = reproduce(context(tmp_path / "out", name, quick=True))
+    folder = tmp_path / "out" / name
+    files = {"table2": ["table2.png", "table2.csv"], "table6": ["table6.png"], "fig2": ["fig2c.png", "fig2c.csv"]}[name]
+    assert all((folder / file).stat().st_size > 0 for file in files)
+    assert record["findings"]
+    assert record["paper"]
+    again = reproduce(context(tmp_path / "out", name, quick=True))
+    assert again["seconds"] == record["seconds"]
