@@ -1,8 +1,8 @@
 """DCO-step on generated theorems: tables 2 and 6 of arXiv 2502.07154 at a size that CPU cores carry.
 
-A small Llama is pre-trained on proofs of one or two tactics of generated theorems (`passatn theorems`), and tuned
-on proofs of all lengths of five hundred others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by
-whole-proof DCO. Each model then searches proofs of held-out theorems with the embedded Lean. What is run is what
+A small Llama is pre-trained on proofs of generated theorems (`passatn theorems`) of some families, and tuned on a few
+hundred of others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by whole-proof DCO. Each model then searches
+proofs of held-out theorems of the same other families with the embedded Lean. What is run is what
 `passatn train`, `prove` and `expert` run:
 
     python -m passatn.experiments.mini_theorems --output runs/mini-theorems --seeds 0,1,2 --large 0 --experts 0
@@ -45,15 +45,15 @@ class Settings:
 
     base: str | None = None
     """A model to start from, in place of one that is pre-trained here."""
-    num_theorems: int = 6000
-    """Of which the first are fine-tuned on, the next are without a proof, and the short ones of the rest come first."""
+    pretrain_families: tuple[str, ...] = ("propositional", "equations", "lists")
+    families: tuple[str, ...] = ("order", "quantifiers", "induction", "divisibility")
+    """Of what is fine-tuned on and proved."""
+    num_pretrain: int = 2500
     num_train: int = 500
     num_unproved: int = 300
     num_test: int = 100
     """Also the number of theorems on which an epoch is chosen."""
-    longest_pretrained: int = 2
-    """Tactics in a proof of the base model's data."""
-    pretrain_epochs: int = 6
+    pretrain_epochs: int = 3
     pretrain_rate: float = 2e-3
     vocabulary: int = 512
     hidden_size: int = 128
@@ -82,8 +82,8 @@ class Arm:
 
 ARMS = (
     Arm("CE"),
-    *(Arm(f"N_eff = {n}", {"n_passes": float(n)}) for n in (4, 8, 16, 32)),
-    Arm("whole proof", {"n_passes": 4096.0, "confidence": "proof"}),
+    *(Arm(f"N_eff = {n}", {"n_passes": float(n), "min_confidence_weight": 0.0}) for n in (4, 8, 16, 32)),
+    Arm("whole proof", {"n_passes": 4096.0, "confidence": "proof", "min_confidence_weight": 0.0}),
 )
 EXPERTS = ("CE", "N_eff = 4", "N_eff = 16")
 
@@ -96,7 +96,7 @@ class Data:
 
     @property
     def pretrain(self) -> Path:
-        return self.folder / "pretrain-tactics.jsonl"
+        return self.folder / "pretrain" / "train-tactics.jsonl"
 
     @property
     def train(self) -> Path:
@@ -108,46 +108,44 @@ class Data:
 
     @property
     def validation(self) -> Path:
-        return self.folder / "validation.jsonl"
+        return self.folder / "tune" / "validation.jsonl"
 
     @property
     def test(self) -> Path:
-        return self.folder / "test.jsonl"
+        return self.folder / "tune" / "test.jsonl"
 
 
 def prepare(settings: Settings, folder: Path) -> Data:
-    """Generate the theorems, and deal them out."""
+    """Generate the theorems, and deal them out: of those to be tuned on, the last ones are without a proof."""
     data = Data(folder)
-    if not (folder / "manifest.json").exists():
-        make_theorems(
-            folder,
-            TheoremSettings(
-                num_train=settings.num_theorems, num_validation=settings.num_test, num_test=settings.num_test
-            ),
-            show_progress=True,
-        )
-    theorems = _rows(folder / "train.jsonl")
-    part = {
-        row["id"]: "train" if number < settings.num_train else "unproved"
-        for number, row in enumerate(theorems[: settings.num_train + settings.num_unproved])
+    wanted = {
+        "pretrain": TheoremSettings(
+            num_train=settings.num_pretrain, num_validation=0, num_test=0, families=settings.pretrain_families
+        ),
+        "tune": TheoremSettings(
+            num_train=settings.num_train + settings.num_unproved,
+            num_validation=settings.num_test,
+            num_test=settings.num_test,
+            families=settings.families,
+        ),
     }
-    steps = _rows(folder / "train-tactics.jsonl")
-    of = [part.get(row["metadata"]["group_id"], "pretrain") for row in steps]
-    is_short = [row["metadata"]["num_steps"] <= settings.longest_pretrained for row in steps]
-    short = [row for row, name, fits in zip(steps, of, is_short, strict=True) if name == "pretrain" and fits]
-    write_rows(data.pretrain, short)
-    write_rows(data.train, [row for row, name in zip(steps, of, strict=True) if name == "train"])
-    write_rows(data.unproved, [row for row in theorems if part.get(row["id"]) == "unproved"])
+    for name, of in wanted.items():
+        if not (folder / name / "manifest.json").exists():
+            make_theorems(folder / name, of, show_progress=True)
+    theorems, steps = (_rows(folder / "tune" / f"{name}.jsonl") for name in ("train", "train-tactics"))
+    proved = {row["id"] for row in theorems[: settings.num_train]}
+    write_rows(data.train, [row for row in steps if row["metadata"]["group_id"] in proved])
+    write_rows(data.unproved, theorems[settings.num_train :])
     return data
 
 
 def build_base(settings: Settings, data: Data, folder: Path) -> str | Path:
-    """The pre-trained model: random weights and a tokenizer of byte pairs, then cross-entropy on short proofs."""
+    """The pre-trained model: random weights and a tokenizer of byte pairs, then cross-entropy."""
     if settings.base is not None:
         return settings.base
     start = folder / "start"
     if not start.exists():
-        _build_start(settings, data.pretrain, start)
+        _build_start(settings, (data.pretrain, data.train), start)
     pretraining = Arm(
         "base",
         {
@@ -161,8 +159,9 @@ def build_base(settings: Settings, data: Data, folder: Path) -> str | Path:
     return folder / "run" / "model"
 
 
-def _build_start(settings: Settings, tactics: Path, folder: Path) -> None:
-    tokenizer = build_tokenizer([row["prompt"] + "\n" + row["answer"] for row in _rows(tactics)], settings.vocabulary)
+def _build_start(settings: Settings, tactics: Sequence[Path], folder: Path) -> None:
+    rows = [row for path in tactics for row in _rows(path)]
+    tokenizer = build_tokenizer([row["prompt"] + "\n" + row["answer"] for row in rows], settings.vocabulary)
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(

@@ -21,11 +21,11 @@ from passatn.experiments.reproduce.recipes import SMOLLM2
 
 SEED = 0
 DEMO = Settings(
-    num_theorems=2000, num_train=400, num_unproved=100, num_test=50, pretrain_epochs=10, epochs=4, eval_epochs=(4,),
+    num_pretrain=1500, num_train=300, num_unproved=100, num_test=50, epochs=4, eval_epochs=(4,),
     num_samples=320,
 )  # fmt: skip
 QUICK = Settings(
-    num_theorems=40, num_train=12, num_unproved=6, num_test=4, pretrain_epochs=1, hidden_size=16, num_layers=1,
+    num_pretrain=20, num_train=12, num_unproved=6, num_test=4, pretrain_epochs=1, hidden_size=16, num_layers=1,
     epochs=1, batch_size=16, eval_epochs=(1,), num_samples=20,
 )  # fmt: skip
 SMALL = Settings(
@@ -96,11 +96,11 @@ class Proofs:
 def describe(context: Context) -> str:
     """What was run, in a few sentences."""
     of = Proofs(context).settings
-    base = f"{of.base}" if of.base else "A small Llama, pre-trained on generated proofs of one or two tactics,"
+    base = f"{of.base}" if of.base else f"A small Llama, pre-trained on generated theorems of other families ({', '.join(of.pretrain_families)}),"
     return (
-        f"{base} is fine-tuned for {of.epochs} epochs on the tactics of {of.num_train} generated theorems (`passatn "
-        f"theorems`), and proves {of.num_test} others with the embedded Lean, {of.num_samples} roll-outs each. One "
-        "seed; no rate is tuned, and no epoch chosen."
+        f"{base} is fine-tuned for {of.epochs} epochs on the tactics of {of.num_train} generated theorems "
+        f"({', '.join(of.families)}), and proves {of.num_test} others with the embedded Lean, {of.num_samples} roll-outs "
+        "each. One seed; no rate is tuned, and no epoch chosen."
     )
 
 
