@@ -28,6 +28,7 @@ from passatn.experiments.proving_options import SearchOptions, TheoremOptions
 NAMES = {"token_normalize_func": lambda name: name.replace("_", "-")}
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 DEFAULT_NS = "1,4,16,64,256,1024,4096"
+TEMPERATURES = "0.5,0.7,0.85,1,1.2,1.4,1.7,2"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,6 +129,20 @@ def train(
 
 
 @app.command(context_settings=NAMES)
+def sweep(
+    file: Annotated[Path, typer.Argument(help="YAML file: a recipe, its arms and what is searched.")],
+    output: Output,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished sweep.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train side by side, with a thread each.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run.")] = False,
+) -> None:
+    """Compare objectives, each at its own best settings: search, final trainings with several seeds, one test."""
+    from passatn.experiments.sweep.command import run_sweep
+
+    run_sweep(file, output, say, resume=resume, num_workers=workers, dry_run=dry_run)
+
+
+@app.command(context_settings=NAMES)
 def average(
     models: Annotated[list[Path], typer.Argument(help="Folders of models: BASE TUNED, or checkpoints of a run.")],
     output: Output,
@@ -146,16 +161,20 @@ def average(
 def score(
     options: ProblemOptions,
     output: Annotated[Path | None, typer.Option("--output", help="JSON Lines file (default: stdout).")] = None,
+    fold: Annotated[str | None, typer.Option(help="Only problems in this fold by id, such as 0/2.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Exact log p(answer, end of sequence | prompt) of every accepted answer, without sampling."""
     from passatn.evaluate import write_atomically
     from passatn.experiments import evaluation
     from passatn.experiments.config import ConfigError
+    from passatn.experiments.problems import select_fold
 
     if output is not None and output.exists() and not overwrite:
         raise ConfigError(f"{output} exists: choose another --output, or --overwrite")
     model, _, problems = _load(options)
+    if fold is not None:
+        problems = select_fold(problems, fold, inside=True)
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in evaluation.score(model, problems))
     if output is None:
         sys.stdout.write(lines)
@@ -184,8 +203,10 @@ def evaluate(
         str | None, typer.Option(help="Folder of stores, one per setting, on which --samples' settings are chosen.")
     ] = None,
     validation: Annotated[str | None, typer.Option(help="Problems on which temperature and top-p are chosen.")] = None,
-    temperatures: Annotated[str, typer.Option(help="Tried with --validation.")] = "0.5,0.7,0.85,1,1.2,1.4,1.7,2",
-    top_ps: Annotated[str, typer.Option(help="Tried with --validation.")] = "0.9,0.95,1",
+    temperatures: Annotated[
+        str | None, typer.Option(help=f"Scored one by one (with --validation: {TEMPERATURES}).")
+    ] = None,
+    top_ps: Annotated[str | None, typer.Option(help="The same for top-p (with --validation: 0.9,0.95,1).")] = None,
     num_samples: Annotated[int, typer.Option(min=0, help="Also sample the model so often per problem.")] = 0,
     temperature: Annotated[float, typer.Option(help="Of samples and exact scores.")] = 1.0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest completion.")] = None,
@@ -195,7 +216,7 @@ def evaluate(
     """pass@N with intervals, of a model (exact) or of a store of samples: results.json, report.html and a PNG."""
     from passatn.experiments import evaluation, sampling
     from passatn.experiments.config import ConfigError, parse_ns, parse_numbers
-    from passatn.experiments.decoding import grid, tune_exactly
+    from passatn.experiments.decoding import grid, score_settings, tune_exactly, with_settings
 
     budgets = parse_ns(ns, "--ns")
     run_name = name or output.resolve().name
@@ -208,6 +229,8 @@ def evaluate(
             "--max-answer-tokens": options.max_answer_tokens,
             "--max-new-tokens": max_new_tokens,
             "--validation": validation,
+            "--temperatures": temperatures,
+            "--top-ps": top_ps,
         }
         if given := [key for key, value in unused.items() if value]:
             hint = " (for stores: --validation-samples)" if "--validation" in given else ""
@@ -231,9 +254,13 @@ def evaluate(
     asked = options.describe() | {key: value for key, value in how.items() if value is not None}
     if verifying.verifier is not None:
         asked |= {"verifier": verifying.verifier}
-    if validation is not None:
-        settings = grid(parse_numbers(temperatures, "--temperatures"), parse_numbers(top_ps, "--top-ps"))
-        asked |= {"validation": validation, "settings": [list(setting) for setting in settings]}
+    settings = []
+    if validation or temperatures or top_ps:
+        default = (TEMPERATURES, "0.9,0.95,1") if validation else ("1", "1")
+        tried = parse_numbers(temperatures or default[0], "--temperatures")
+        settings = grid(tried, parse_numbers(top_ps or default[1], "--top-ps"))
+        asked |= {"validation": validation} if validation else {}
+        asked |= {"settings": [list(setting) for setting in settings]}
     if evaluation.stored_results(output, asked, budgets, overwrite=overwrite):
         say(f"{output} is already evaluated (--overwrite does it again)")
     else:
@@ -254,9 +281,12 @@ def evaluate(
         finally:
             if judge is not None:
                 judge.close()
+        if settings:
+            scores = score_settings(model, problems.answers, settings)
+            results = replace(results, problems=with_settings(results.problems, settings, scores))
         if validation is not None:
             held_out = _encode(replace(options, data=validation, limit=None), tokenizer)
-            tuned = tune_exactly(model, held_out.answers, problems.answers, settings, budgets)
+            tuned = tune_exactly(score_settings(model, held_out.answers, settings), scores, settings, budgets)
             results = replace(results, metrics=(tuned,))
         evaluation.write(results, output)
     _show(output / "results.json")
@@ -549,36 +579,29 @@ def compare(
 
 @app.command(context_settings=NAMES)
 def recommend(
-    runs: Annotated[list[Path], typer.Argument(help="Results of several models on the same validation problems.")],
+    runs: Annotated[list[Path], typer.Argument(help="Runs of train, or results of evaluate on validation problems.")],
     n: Annotated[int, typer.Option("--n", min=1, help="Samples per problem that can be spent.")],
     test: Annotated[
         list[Path] | None, typer.Option(help="Results of the same models on test problems (once for each, in order).")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON instead.")] = False,
 ) -> None:
-    """How to split N samples over several models, and what that gains over the best single one."""
-    from passatn.evaluate import Results
+    """Which objective, N of training, epoch, temperature and split of N samples to use, and what each gains."""
+    from passatn.experiments.candidates import read_pool
     from passatn.experiments.recommend import recommend as advise
 
-    advice = advise(
-        [Results.load(_results_file(path)) for path in runs],
-        n,
-        test=[Results.load(_results_file(path)) for path in test or []] or None,
-    )
+    advice = advise(read_pool(runs), n, test=read_pool(test) if test else None)
+    if as_json:
+        print(json.dumps(advice.to_dict(), indent=1, ensure_ascii=False))
+        return
     console = Console(highlight=False)
-    parts = [f"{count:,} of {name}" for name, count in zip(advice.names, advice.split, strict=True) if count]
-    console.print(f"Best split of {n:,} samples: {', '.join(parts)}", markup=False, soft_wrap=True)
-    table = Table("sampled", f"pass@{n:,}", "95 % interval")
-    for label, curve in advice.rows:
-        interval = f"{100 * curve.low[0]:.1f} – {100 * curve.high[0]:.1f} %"
-        table.add_row(escape(label), f"{100 * curve.estimate[0]:.1f} %", interval)
+    header, *rows = advice.table()
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*map(escape, row))
     console.print(table)
-    gain = [100 * values[0] for values in (advice.gain.estimate, advice.gain.low, advice.gain.high)]
-    console.print(
-        f"The split gains {gain[0]:+.1f} points over the single model ({gain[1]:+.1f} – {gain[2]:+.1f}, paired), on "
-        f"{advice.evaluated_on}. On validation no split is better by more than {100 * advice.gap:.2g} points.",
-        markup=False,
-        soft_wrap=True,
-    )
+    for line in advice.lines():
+        console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()

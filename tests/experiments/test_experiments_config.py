@@ -11,6 +11,9 @@ REQUIRED = {"model": "m", "train_data": "t.jsonl"}
 
 
 def test_settings_are_sorted_into_what_and_how():
+    assert RunConfig.from_mapping(REQUIRED | read_settings(None, ["--save_strategy", "no"])).training == {
+        "save_strategy": "no"
+    }
     config = RunConfig.from_mapping(REQUIRED | {"limit": 5, "n_passes": 64, "learning_rate": "1e-4"})
     assert config.limit == 5
     assert config.training == {"n_passes": 64, "learning_rate": 1e-4}

@@ -110,14 +110,14 @@ def test_a_split_between_specialists_beats_the_best_single_model(passatn, tmp_pa
     outcome = passatn("recommend", *paths, "--n", 16, "--test", tests[0], "--test", tests[1])
     assert outcome.code == 0, outcome.err
     shown = " ".join(outcome.out.split())
-    assert "Best split of 16 samples: 8 of m0, 8 of m1" in shown
+    assert "the best split: 8 of m0, 8 of m1" in shown
     single, both = 50 * (1 - 0.8**16), 100 * (1 - 0.8**8)
-    assert f"{single:.1f} %" in shown
-    assert f"{both:.1f} %" in shown
+    assert f"{single:.1f} (" in shown
+    assert f"{both:.1f} (" in shown
     assert f"gains {both - single:+.1f} points" in shown
     assert "on 20 test problems" in shown
     crossed = passatn("recommend", *paths, "--n", 16)
-    assert "each half under the split that the other half chose" in " ".join(crossed.out.split())
+    assert "each of 10 parts under what the other parts chose" in " ".join(crossed.out.split())
 
 
 def test_a_split_from_counts_and_what_is_refused(passatn, tmp_path):

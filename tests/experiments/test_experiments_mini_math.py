@@ -1,5 +1,7 @@
 """The demo's training runs at a tiny size: what is stored, and that averaged weights are the ones evaluated."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,8 @@ import torch
 from passatn.coverage import coverage
 from passatn.experiments.demo_analysis import NS, ArmRun, final_row, tuned_row
 from passatn.experiments.demo_arms import arm_file
-from passatn.experiments.mini_math import Arm, Settings, _averaged, encoded, pretrain, run_arm
-from passatn.sample import score_problems
+from passatn.experiments.mini_math import Arm, Settings, pretrain, run_arm
 from passatn.tasks.mini_math import FUNCTION_IDS, sample_problems
-from tiny import build_model
 
 TINY = Settings(pretrain_steps=8, pretrain_batch=16, epochs=3, num_train=64, num_eval=40, batch_size=16)
 
@@ -73,20 +73,16 @@ def test_only_the_reset_rows_move_at_tuned_rates(folder):
     assert set(moved) <= set(FUNCTION_IDS)
 
 
-def test_averaged_weights_are_evaluated_not_those_in_training():
-    """A deep copy of a model that TRL has patched would run the weights of the original."""
-    from trl.trainer.utils import add_fused_lm_head
-
-    model = build_model(vocab_size=23)
-    add_fused_lm_head(model)
-    average = _averaged(model, decay=0.5)
-    average.update_parameters(model)
-    problems = encoded(sample_problems("test", 5, seed=0))
-    before = score_problems(average.module, problems)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2.0)
-    assert np.array_equal(score_problems(average.module, problems), before)
-    assert not np.allclose(score_problems(model, problems), before)
-    average.update_parameters(model)
-    assert not np.allclose(score_problems(average.module, problems), before)
+def test_averaged_weights_are_evaluated_not_those_in_training(folder):
+    """One step has no average but itself; after it the two part."""
+    plain, averaged = (run(folder, Arm("CE", ema=ema)).data["log_p_test"] for ema in (None, 0.9))
+    assert not np.array_equal(plain, averaged)
+    one_step = dataclasses.replace(TINY, epochs=1, num_train=TINY.batch_size)
+    files = []
+    for ema in (None, 0.9):
+        arm = Arm("CE", ema=ema)
+        files.append(arm_file(folder, arm, one_step))
+        run_arm(arm, one_step, folder / "base", files[-1], lambda done, total: None)
+    with np.load(files[0]) as first, np.load(files[1]) as second:
+        assert np.array_equal(first["log_p_test"], second["log_p_test"])
+        assert np.array_equal(first["greedy_log_p"], second["greedy_log_p"])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from passatn.experiments.mini_theorems import ARMS, Data, Settings, build_base, build_tokenizer, prepare, run_arm
+from passatn.experiments.mini_theorems import ARMS, Data, Settings, build_base, prepare, run_arm
 from passatn.experiments.mini_theorems_report import (
     differences,
     expert_table,
@@ -13,6 +13,7 @@ from passatn.experiments.mini_theorems_report import (
     read_runs,
     who_finds,
 )
+from passatn.experiments.small_models import byte_pairs
 from passatn.prove.records import DepthCounts, FoundProof, SearchRecord
 
 SETTINGS = Settings(
@@ -91,7 +92,7 @@ def test_tables_are_those_of_the_counts(tmp_path):
 
 
 def test_no_token_crosses_the_mark():
-    tokenizer = build_tokenizer(["h : p ∧ q\n⊢ q:::exact h.2", "⊢ a:::(rfl)"] * 20, 300)
+    tokenizer = byte_pairs(["h : p ∧ q\n⊢ q:::exact h.2", "⊢ a:::(rfl)"] * 20, 300, mark=":::")
     for state, tactic in (("h : p ∧ q\n⊢ q", "exact h.2"), ("⊢ a", "(rfl)"), ("⊢ a:", ":x"), ("é", "·")):
         prompt, whole = tokenizer(f"{state}:::")["input_ids"], tokenizer(f"{state}:::{tactic}")["input_ids"]
         if not tactic.startswith(":"):

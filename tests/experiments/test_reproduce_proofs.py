@@ -96,7 +96,7 @@ def test_the_trees_are_as_wide_as_was_measured():
 
 def test_nodes_of_a_sketch():
     assert node_counts([2.6, 2.0]) == [1, 3, 5]
-    assert node_counts([0.2]) == [1, 1]
+    assert node_counts([0.2, 2.0]) == [1, 0, 0]
     assert node_counts([1000.0]) == [1, WIDEST]
 
 

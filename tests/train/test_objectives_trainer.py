@@ -391,7 +391,7 @@ def test_a_checkpoint_that_names_no_objective_is_one_of_dco(tmp_path):
         ({"objective": "gem", "confidence": "proof"}, "'gem' is a sum over tokens and has no confidence='proof'"),
         (
             {"objective": "best_of_n", "n_passes": 8, "confidence": "rollouts"},
-            "confidence='rollouts' estimates the weights of dco",
+            "confidence='rollouts' has the weights of dco",
         ),
     ],
 )

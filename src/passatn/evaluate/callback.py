@@ -6,6 +6,7 @@ Coverage is computed by teacher forcing, without sampling (paper arXiv 2502.0715
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +119,12 @@ class PassAtNCallback(TrainerCallback):
             control.should_training_stop = True
 
     def _score(self) -> NDArray[np.float64]:
-        """Scores of all problems; processes share the work unless the model itself is spread over them."""
+        """Scores of all problems, by the averaged weights where the trainer keeps an average (`weight_ema`)."""
+        with getattr(self.trainer, "averaged_weights", nullcontext)():
+            return self._score_model()
+
+    def _score_model(self) -> NDArray[np.float64]:
+        """Processes share the work unless the model itself is spread over them."""
         model: Any = self.trainer.model
         accelerator = self.trainer.accelerator
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled

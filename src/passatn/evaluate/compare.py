@@ -73,7 +73,8 @@ def compare_paired(
     _check_same_problems(len(a), len(b), ids_a, ids_b)
     budgets = check_ns(ns)
     values = coverage_values(b, budgets) - coverage_values(a, budgets)
-    return _summarize(values, budgets, confidence, num_resamples, seed)
+    resampled = bootstrap_means(values, num_resamples=num_resamples, seed=seed)
+    return summarize_differences(values, resampled, budgets, confidence)
 
 
 def compare_paired_counts(
@@ -93,7 +94,8 @@ def compare_paired_counts(
     budgets = check_ns(ns)
     a, b = count_values(num_samples_a, num_correct_a, budgets), count_values(num_samples_b, num_correct_b, budgets)
     _check_same_problems(len(a), len(b), ids_a, ids_b)
-    return _summarize(b - a, budgets, confidence, num_resamples, seed)
+    resampled = bootstrap_means(b - a, num_resamples=num_resamples, seed=seed)
+    return summarize_differences(b - a, resampled, budgets, confidence)
 
 
 def compare_results(
@@ -135,14 +137,13 @@ def _check_same_problems(num_a: int, num_b: int, ids_a: Sequence[str] | None, id
             raise ValueError(f"row {row}: a has problem {id_a!r}, b has {id_b!r}: bring both into the same order")
 
 
-def _summarize(
-    values: FloatArray, ns: tuple[int, ...], confidence: float, num_resamples: int, seed: int
+def summarize_differences(
+    values: FloatArray, resampled: FloatArray, ns: tuple[int, ...], confidence: float
 ) -> PairedDifference:
-    """values: [P, len(ns)] differences per problem."""
-    resampled = bootstrap_means(values, num_resamples=num_resamples, seed=seed)
+    """values: [P, len(ns)] differences per problem; resampled: [R, len(ns)] their means, drawn again."""
     low, high = percentile_interval(resampled, confidence)
     rarer = np.minimum((resampled <= 0).sum(axis=0), (resampled >= 0).sum(axis=0))
-    p_value = np.minimum(1.0, 2 * (rarer + 1) / (num_resamples + 1))
+    p_value = np.minimum(1.0, 2 * (rarer + 1) / (len(resampled) + 1))
     wins, losses = (values > 0).sum(axis=0).tolist(), (values < 0).sum(axis=0).tolist()
     return PairedDifference(
         ns=ns,

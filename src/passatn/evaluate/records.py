@@ -32,6 +32,8 @@ class ProblemResult:
     """Samples that hit the length limit; like timeouts and errors they count as not correct."""
     num_timeouts: int | None = None
     num_errors: int | None = None
+    log_p_by_setting: Mapping[str, float] = field(default_factory=dict)
+    """`log_p` at other ways of decoding, by their labels, such as "T = 0.8, top-p = 1"."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -39,6 +41,7 @@ class ProblemResult:
             raise ValueError(f"id: expected a string that is not empty, found {self.id!r}")
         for name in LOG_FIELDS:
             _set(self, name, _as_log(name, getattr(self, name)))
+        _set(self, "log_p_by_setting", _as_logs("log_p_by_setting", self.log_p_by_setting))
         for name in COUNT_FIELDS:
             _set(self, name, _as_count(name, getattr(self, name)))
         for name in FLAG_FIELDS:
@@ -56,8 +59,8 @@ class ProblemResult:
         """Only what was measured; −∞ becomes the string "-inf"."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         for name in LOG_FIELDS:
-            if record[name] == -math.inf:
-                record[name] = MINUS_INFINITY
+            record[name] = _plain(record[name])
+        record["log_p_by_setting"] = {label: _plain(value) for label, value in self.log_p_by_setting.items()}
         return {name: value for name, value in record.items() if value is not None and value != {}}
 
     @classmethod
@@ -65,8 +68,10 @@ class ProblemResult:
         """The inverse of `to_dict`; raises ValueError that begins with the name of the field."""
         values = read_fields(cls, record, hint=" (data of your own goes under metadata)")
         for name in LOG_FIELDS:
-            if values.get(name) == MINUS_INFINITY:
-                values[name] = -math.inf
+            values[name] = _from_plain(values.get(name))
+        by_setting = values.get("log_p_by_setting")
+        if isinstance(by_setting, Mapping):
+            values["log_p_by_setting"] = {label: _from_plain(value) for label, value in by_setting.items()}
         return cls(**values)
 
 
@@ -92,6 +97,23 @@ def problems_from_arrays(
 
 def _set(record: ProblemResult, name: str, value: object) -> None:
     object.__setattr__(record, name, value)
+
+
+def _plain(value: float | None) -> float | str | None:
+    return MINUS_INFINITY if value == -math.inf else value
+
+
+def _from_plain(value: Any) -> Any:
+    return -math.inf if value == MINUS_INFINITY else value
+
+
+def _as_logs(name: str, values: Any) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name}: expected an object, found {values!r:.60}")
+    logs = {label: _as_log(f"{name}[{label!r}]", value) for label, value in values.items()}
+    if missing := [label for label, value in logs.items() if value is None]:
+        raise ValueError(f"{name}[{missing[0]!r}]: leave out what was not measured, instead of null")
+    return {label: value for label, value in logs.items() if value is not None}
 
 
 def _as_log(name: str, value: Any) -> float | None:

@@ -5,6 +5,7 @@ A recipe is flat: keys of `RunConfig` (what to train on what) and keys of `Cover
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 from collections.abc import Mapping, Sequence
@@ -35,10 +36,15 @@ class RunConfig:
         preset: how to read both (math, gsm8k, aime, mbpp, humaneval, leandojo, tactics, minif2f, theorems); `columns`
             maps the fields of other files.
         template: prompt template (raw, direct, alpaca, chat, r1, code, tactic).
+        given_log_p: log p of the training problems for `confidence: given`: a file that `passatn score` wrote, or
+            several, separated by commas.
+        without_fold: leave out of the training problems a fold by id, such as 0/2 (`passatn score --fold` scores it).
         limit, eval_limit: number of problems to keep after filtering, the first ones.
         max_prompt_tokens, max_answer_tokens: keep only problems no longer than this (end-of-sequence not counted).
         skip_bad_rows: leave out, and count, rows that cannot be read or encoded.
         eval_ns: the N of pass@N; `stop_at_n` ends training when pass@N at that N fails to improve `patience` times.
+        eval_temperatures: sampling temperatures other than 1 at which the held-out problems are scored as well, for
+            `passatn recommend`.
         verifier: judges the roll-outs of `confidence: rollouts` (math, code, exact, python:…; default: math). `exact`
             compares the answer that a completion states in the template's form.
         lora: arguments of peft.LoraConfig, to train an adapter instead of all weights.
@@ -55,6 +61,8 @@ class RunConfig:
     train_split: str | None = None
     eval_split: str | None = None
     template: str = "direct"
+    given_log_p: str | None = None
+    without_fold: str | None = None
     limit: int | None = None
     eval_limit: int | None = None
     max_prompt_tokens: int | None = None
@@ -63,6 +71,7 @@ class RunConfig:
     eval_ns: tuple[int, ...] = (1, 4, 16, 64, 256, 1024, 4096)
     stop_at_n: int | None = None
     patience: int = 1
+    eval_temperatures: list[float] = field(default_factory=list)
     verifier: str | None = None
     lora: dict[str, Any] | None = None
     dtype: str = "auto"
@@ -86,7 +95,8 @@ class RunConfig:
             if key in own and value is None:
                 continue  # as if it were not there
             if key in own:
-                values[key] = parse_ns(value, key) if key == "eval_ns" else _as_own(key, value, own[key])
+                parse = {"eval_ns": parse_ns, "eval_temperatures": parse_temperatures}.get(key)
+                values[key] = parse(value, key) if parse else _as_own(key, value, own[key])
             elif key in trainer:
                 training[key] = _as_training(value, trainer[key])
             else:
@@ -100,6 +110,8 @@ class RunConfig:
         config._check_stopping()
         if config.verifier is not None and training.get("confidence") != "rollouts":
             raise ConfigError("verifier judges roll-outs: it goes with confidence: rollouts")
+        if (config.given_log_p is None) == (training.get("confidence") == "given"):
+            raise ConfigError("given_log_p and confidence: given go together: set both (passatn score writes the file)")
         return config
 
     def _check_stopping(self) -> None:
@@ -112,7 +124,7 @@ class RunConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """The flat form, as written to config.yaml; reading it back gives an equal RunConfig."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "training" and v not in (None, {})}
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "training" and v not in (None, {}, [])}
         return values | {"eval_ns": list(self.eval_ns)} | self.training
 
 
@@ -147,13 +159,22 @@ def parse_ns(value: Any, name: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def parse_numbers(text: str, name: str) -> list[float]:
-    """Numbers separated by commas, such as 0.7,1,1.3; each once, in the order given."""
+def parse_temperatures(value: Any, name: str) -> list[float]:
+    """Sampling temperatures from `0.8,1.25`, a list or one number; each once, in the order given."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    numbers = parse_numbers(",".join(map(str, parts)), name)
+    if not all(0 < number < math.inf for number in numbers):
+        raise ConfigError(f"{name} {value!r}: temperatures are positive numbers")
+    return numbers
+
+
+def parse_numbers(text: str, name: str, *, unique: bool = True) -> list[float]:
+    """Numbers separated by commas, such as 0.7,1,1.3, in the order given; each once if they are to be unique."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         raise ConfigError(f"{name} {text!r}: expected numbers separated by commas, such as 0.7,1,1.3") from None
-    return list(dict.fromkeys(numbers))
+    return list(dict.fromkeys(numbers)) if unique else numbers
 
 
 def unescape(text: str) -> str:
@@ -210,9 +231,14 @@ def _as_training(value: Any, target: dataclasses.Field[Any]) -> Any:
     """The value of a field of CoverageConfig; YAML reads 1e-4 as text, but where a number is expected it is one."""
     kind = str(target.type)
     expects_text = "str" in kind or isinstance(target.default, str)
+    if value is False and expects_text and "bool" not in kind:
+        return "no"  # YAML 1.1 reads a bare `no` as false: save_strategy: no
     if isinstance(target.default, bool) or ("bool" in kind and not expects_text):
         if not isinstance(value, bool):
             raise ConfigError(f"{target.name} must be true or false, got {value!r}")
+    elif "list[float]" in kind and value is not None:
+        parts = value if isinstance(value, list | tuple) else [value]
+        return parse_numbers(",".join(map(str, parts)), target.name, unique=False)
     elif isinstance(value, str) and not expects_text and ("int" in kind or "float" in kind):
         try:
             number = float(value)

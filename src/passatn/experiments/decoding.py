@@ -7,14 +7,16 @@ The first scores the accepted answers at every setting, exactly and without samp
 stores with one setting each, as `passatn sample --temperature 0.8,1,1.25 --top-p 0.9,1` fills them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from passatn.evaluate import MetricCurve, TunedPassAtN, tuned_pass_at_n, tuned_pass_at_n_from_counts
+from passatn.evaluate import MetricCurve, ProblemResult, TunedPassAtN, tuned_pass_at_n, tuned_pass_at_n_from_counts
 from passatn.experiments.config import ConfigError
 from passatn.sample import score_problems
 from passatn.sample.store import SampleStore
@@ -29,6 +31,15 @@ def label_of(setting: Setting) -> str:
     return f"T = {setting[0]:g}, top-p = {setting[1]:g}"
 
 
+def setting_of(label: str) -> Setting:
+    """The inverse of `label_of`; ConfigError for another text."""
+    parts = re.fullmatch(r"T = (\S+), top-p = (\S+)", label)
+    try:
+        return float(parts[1]), float(parts[2])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise ConfigError(f"{label!r} is no setting: expected one such as {label_of((0.8, 1.0))!r}") from None
+
+
 def folder_of(setting: Setting) -> str:
     return f"temperature-{setting[0]:g}-top-p-{setting[1]:g}"
 
@@ -37,22 +48,34 @@ def grid(temperatures: Sequence[float], top_ps: Sequence[float]) -> list[Setting
     return list(product(temperatures, top_ps))
 
 
-def tune_exactly(
-    model: Any,
-    validation: Sequence[Sequence[EncodedExample]],
-    test: Sequence[Sequence[EncodedExample]],
-    settings: Sequence[Setting],
-    ns: Sequence[int],
-) -> MetricCurve:
-    """By the probability of the accepted answers at each setting; a lower bound where they are not all."""
+def score_settings(model: Any, encoded: Sequence[Sequence[EncodedExample]], settings: Sequence[Setting]) -> np.ndarray:
+    """[settings, problems] log p of the accepted answers at each setting."""
     temperatures, top_ps = zip(*settings, strict=True)
-    chosen_on, reported_on = (
-        score_problems(model, encoded, temperatures=temperatures, top_ps=top_ps, progress=True).T
-        for encoded in (validation, test)
+    return score_problems(model, encoded, temperatures=temperatures, top_ps=top_ps, progress=True).T
+
+
+def with_settings(
+    problems: Sequence[ProblemResult], settings: Sequence[Setting], log_p: np.ndarray
+) -> tuple[ProblemResult, ...]:
+    """The records with `log_p` `[settings, problems]` as their `log_p_by_setting`."""
+    labels = [label_of(setting) for setting in settings]
+    return tuple(
+        replace(problem, log_p_by_setting=dict(zip(labels, column, strict=True)))
+        for problem, column in zip(problems, log_p.T.tolist(), strict=True)
     )
+
+
+def tune_exactly(
+    chosen_on: np.ndarray, reported_on: np.ndarray, settings: Sequence[Setting], ns: Sequence[int]
+) -> MetricCurve:
+    """By the probability of the accepted answers at each setting; a lower bound where they are not all.
+
+    Args:
+        chosen_on, reported_on: `[settings, problems]` of validation and of test problems, as from `score_settings`.
+    """
     labels = [label_of(setting) for setting in settings]
     tuned = tuned_pass_at_n(chosen_on, reported_on, ns, labels, axes=_axes(settings), is_exact=False)
-    return _curve(tuned, settings, len(validation))
+    return _curve(tuned, settings, chosen_on.shape[1])
 
 
 def tune_stores(validation: str, test: str, ns: Sequence[int], *, verifier: str | None = None) -> MetricCurve:

@@ -154,12 +154,18 @@ def write(results: Results, output: Path, *, also: Callable[[Path], None] | None
 
 
 def objective_of(model: str) -> dict[str, Any]:
-    """The N that a model of `passatn train` was trained for, so that reports can draw it as such; else nothing."""
+    """The N that a model of `passatn train` was trained for, so that reports can draw it as such; else nothing.
+
+    With it an objective other than DCO.
+    """
     config = Path(model).parent / "config.yaml"
     if Path(model).name != "model" or not config.is_file():
         return {}
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    return {"n_passes": settings.get("n_passes", 1)} if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    objective = settings.get("objective", "dco")
+    return {"n_passes": settings.get("n_passes", 1)} | ({} if objective == "dco" else {"objective": objective})
 
 
 def _count(

@@ -20,12 +20,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from passatn.evaluate import ProblemResult, Results
 from passatn.evaluate.callback import Evaluation, PassAtNCallback
 from passatn.experiments.config import ConfigError, RunConfig
-from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems
+from passatn.experiments.decoding import grid, with_settings
+from passatn.experiments.given import read_given_log_p
+from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems, select_fold
 from passatn.experiments.quiet import silence_trainer
 from passatn.experiments.run_directory import MetricsFile, RunDirectory
 from passatn.sample.models import load_model
 from passatn.tasks import EncodedExample, get_template
 from passatn.train import CoverageConfig, CoverageTrainer
+from passatn.train.given import GIVEN_COLUMN
 from passatn.verify.registry import get_verifier
 from passatn.verify.reward import PROBLEM_COLUMN
 from passatn.verify.stated import StatedAnswer
@@ -40,11 +43,12 @@ def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
     args, train = parts.args, parts.train
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     steps_per_epoch = math.ceil(len(train) / batch)
-    tokens = sum(len(example.prompt_ids) + len(example.completion_ids) for (example, *_) in train.answers)
+    examples = [example for answers in _trained_answers(train, args) for example in answers]
+    tokens = sum(len(example.prompt_ids) + len(example.completion_ids) for example in examples)
     parameters = sum(parameter.numel() for parameter in parts.model.parameters())
     weight_bytes = sum(parameter.numel() * parameter.itemsize for parameter in parts.model.parameters())
     trained = _count_trained(parts.model, config)
-    steps = args.max_steps if args.max_steps > 0 else math.ceil(steps_per_epoch * args.num_train_epochs)
+    steps = scheduled_steps(args, len(train))
     rollouts = {"roll-outs per step, at least": batch * args.num_rollouts} if args.draws_rollouts else {}
     return {
         "training problems": len(train),
@@ -58,6 +62,13 @@ def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
         "memory for weights, gradients and AdamW (GB)": round((weight_bytes + 12 * trained) / 1e9, 2),
         "arguments": shlex.join(as_arguments(config.to_mapping())),
     }
+
+
+def scheduled_steps(args: CoverageConfig, num_examples: int) -> int:
+    """Optimizer steps of a run on so many examples, unless it ends early."""
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    per_epoch = math.ceil(num_examples / batch)
+    return args.max_steps if args.max_steps > 0 else math.ceil(per_epoch * args.num_train_epochs)
 
 
 def train(
@@ -113,7 +124,12 @@ class HeldOut(PassAtNCallback):
         self, trainer: CoverageTrainer, problems: EncodedProblems, config: RunConfig, run: RunDirectory
     ) -> None:
         super().__init__(
-            trainer, problems.answers, ns=config.eval_ns, stop_at_n=config.stop_at_n, patience=config.patience
+            trainer,
+            problems.answers,
+            ns=config.eval_ns,
+            stop_at_n=config.stop_at_n,
+            patience=config.patience,
+            temperatures=(1.0, *config.eval_temperatures),
         )
         self.encoded, self.config, self.run = problems, config, run
 
@@ -150,6 +166,8 @@ def evaluation_results(
         )
         for problem, log_p in zip(problems.problems, evaluation.log_p[:, 0], strict=True)
     ]
+    settings = grid(config.eval_temperatures, [1.0])
+    records = list(with_settings(records, settings, evaluation.log_p[:, 1:].T))
     n_passes = config.training.get("n_passes", 1.0)
     description = {
         "name": run.path.name,
@@ -171,16 +189,20 @@ class _Parts:
     tokenizer: PreTrainedTokenizerBase
     train: EncodedProblems
     held_out: EncodedProblems | None
+    given_log_p: list[float] | None = None
 
 
 def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
     """Settings and files before the model: what is wrong with them shows at once."""
-    args = _training_arguments(config, run)
+    args = training_arguments(config, run)
     train_rows = read_problems(config.train_data, config, split=config.train_split)
     eval_rows = read_problems(config.eval_data, config, split=config.eval_split) if config.eval_data else None
     dtype = "float32" if config.dtype == "auto" and config.lora is None else config.dtype
     model, tokenizer = load_model(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
     train = encode(train_rows, config, tokenizer, limit=config.limit)
+    if config.without_fold is not None:
+        train = select_fold(train, config.without_fold, inside=False)
+    given = None if config.given_log_p is None else read_given_log_p(config.given_log_p, train.problems)
     held_out = encode(eval_rows, config, tokenizer, limit=config.eval_limit) if eval_rows else None
     for name, problems in (("train", train), ("held-out", held_out)):
         for notice in problems.notices if problems is not None else []:
@@ -189,10 +211,11 @@ def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
         say(f"train data: {missing}")
     if held_out is not None and (overlap := overlap_notice(train.problems, held_out.problems)):
         say(f"warning: {overlap}")
-    return _Parts(args, model, tokenizer, train, held_out)
+    return _Parts(args, model, tokenizer, train, held_out, given)
 
 
-def _training_arguments(config: RunConfig, run: RunDirectory) -> CoverageConfig:
+def training_arguments(config: RunConfig, run: RunDirectory) -> CoverageConfig:
+    """The trainer's configuration; raises ConfigError for settings that cannot be, or not together."""
     on_gpu = torch.cuda.is_available()
     defaults: dict[str, Any] = {
         "use_cpu": not on_gpu,
@@ -216,7 +239,7 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
         trainer = CoverageTrainer(
             parts.model,
             args=parts.args,
-            train_dataset=_dataset(parts.train, with_problems=parts.args.draws_rollouts),
+            train_dataset=_dataset(parts.train, parts.args, parts.given_log_p),
             processing_class=parts.tokenizer,
             peft_config=_lora(config),
             verifier=_verifier(config),
@@ -225,7 +248,10 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
         raise ConfigError(f"training settings: {error}") from error
     kept: Any = trainer.train_dataset
     if parts.args.confidence != "proof" and len(kept) < len(parts.train):
-        say(f"train data: {len(parts.train) - len(kept)} examples exceed max_length and were left out")
+        reason = (
+            "have F below min_confidence_weight, or exceed max_length," if parts.given_log_p else "exceed max_length"
+        )
+        say(f"train data: {len(parts.train) - len(kept)} examples {reason} and were left out")
     silence_trainer(trainer)
     trainer.add_callback(MetricsFile(run.metrics))
     if parts.held_out is not None:
@@ -247,16 +273,26 @@ def _verifier(config: RunConfig) -> str | Verifier:
     return StatedAnswer(get_verifier(name), get_template(config.template)) if name == "exact" else name
 
 
-def _dataset(problems: EncodedProblems, *, with_problems: bool = False) -> Dataset:
-    examples: list[EncodedExample] = [answers[0] for answers in problems.answers]
+def _trained_answers(problems: EncodedProblems, args: CoverageConfig) -> list[list[EncodedExample]]:
+    """Of each problem: all accepted answers with `confidence: answers`, else the first one."""
+    return problems.answers if args.confidence == "answers" else [answers[:1] for answers in problems.answers]
+
+
+def _dataset(problems: EncodedProblems, args: CoverageConfig, given_log_p: list[float] | None) -> Dataset:
+    trained = _trained_answers(problems, args)
+    examples = [example for answers in trained for example in answers]
     columns: dict[str, Any] = {
         "input_ids": [[*example.prompt_ids, *example.completion_ids] for example in examples],
         "labels": [[-100] * len(example.prompt_ids) + list(example.completion_ids) for example in examples],
     }
-    groups = [problem.metadata.get("group_id") for problem in problems.problems]
+    groups: list[Any] = [problem.metadata.get("group_id") for problem in problems.problems]
+    if args.confidence == "answers":
+        groups = [number for number, answers in enumerate(trained) for _ in answers]
     if any(group is not None for group in groups):
         columns["group_id"] = groups
-    if with_problems:
+    if given_log_p is not None:
+        columns[GIVEN_COLUMN] = given_log_p
+    if args.draws_rollouts:
         columns[PROBLEM_COLUMN] = [json.dumps(p.to_record(), ensure_ascii=False) for p in problems.problems]
     return Dataset.from_dict(columns)
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
 
 from passatn.evaluate.callback import PassAtNCallback
@@ -145,14 +144,15 @@ def run_arm(arm: Arm, settings: Settings, base_dir: Path, output_file: Path, pro
         max_grad_norm=1.0,
         seed=1000 + arm.seed,
         dataloader_drop_last=True,
+        weight_ema=arm.ema,
     )
     batch = sample_problems("finetune", settings.num_train, seed=100 + arm.seed)
     trainer = _trainer(model, args, batch, progress, optimizers=(_optimizer(model, arm), None))
-    callback = EvaluateBothSplits(trainer, settings, arm.ema)
+    callback = EvaluateBothSplits(trainer, settings)
     trainer.add_callback(callback)
     trainer.train()
-    greedy = callback.evaluated_model
-    log_p, correct = greedy_answers(greedy, _split("test", settings))
+    with trainer.averaged_weights():
+        log_p, correct = greedy_answers(trainer.model, _split("test", settings))
     log = [entry for entry in trainer.state.log_history if "examples_seen" in entry]
     temporary = output_file.with_suffix(".partial.npz")
     arrays: dict[str, Any] = {
@@ -202,21 +202,15 @@ def greedy_answers(model: torch.nn.Module, batch: MiniMathBatch) -> tuple[np.nda
 
 
 class EvaluateBothSplits(TrainerCallback):
-    """Exact scores of validation and test problems at the end of each epoch, of the averaged weights if there are."""
+    """Exact scores of validation and test problems at the end of each epoch."""
 
-    def __init__(self, trainer: CoverageTrainer, settings: Settings, ema: float | None) -> None:
-        self.average = None if ema is None else _averaged(trainer.model, ema)
+    def __init__(self, trainer: CoverageTrainer, settings: Settings) -> None:
         self._callbacks = {
             split: PassAtNCallback(
                 trainer, encoded(_split(split, settings)), every="epoch", temperatures=TEMPERATURES, prefix=split
             )
             for split in ("validation", "test")
         }
-        self._trainer = trainer
-
-    @property
-    def evaluated_model(self) -> torch.nn.Module:
-        return self._trainer.model if self.average is None else self.average.module
 
     def history(self, split: str) -> list[Any]:
         return self._callbacks[split].history
@@ -224,22 +218,9 @@ class EvaluateBothSplits(TrainerCallback):
     def items(self) -> list[tuple[str, list[Any]]]:
         return [(split, callback.history) for split, callback in self._callbacks.items()]
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.average is not None:
-            self.average.update_parameters(self._trainer.model)
-
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        trained, self._trainer.model = self._trainer.model, self.evaluated_model
         for callback in self._callbacks.values():
             callback.on_epoch_end(args, state, control, **kwargs)
-        self._trainer.model = trained
-
-
-def _averaged(model: LlamaForCausalLM, decay: float) -> AveragedModel:
-    # A fresh model, not a deep copy: TRL patches `forward` with a closure that would still run the original's weights.
-    fresh = LlamaForCausalLM(model.config)
-    fresh.load_state_dict(model.state_dict())
-    return AveragedModel(fresh, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 class ReportProgress(TrainerCallback):

@@ -1,9 +1,9 @@
 """DCO-step on generated theorems: tables 2 and 6 of arXiv 2502.07154 at a size that CPU cores carry.
 
 A small Llama is pre-trained on proofs of generated theorems (`passatn theorems`) of some families, and tuned on a few
-hundred of others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by whole-proof DCO. Each model then searches
-proofs of held-out theorems of the same other families with the embedded Lean. What is run is what
-`passatn train`, `prove` and `expert` run:
+hundred of others: by cross-entropy, by DCO-step at N_eff = 4, 8, 16, 32, and by whole-proof DCO. Each model then
+searches proofs of held-out theorems of the same other families with the embedded Lean. What is run is what `passatn
+train`, `prove` and `expert` run:
 
     python -m passatn.experiments.mini_theorems --output runs/mini-theorems --seeds 0,1,2 --large 0 --experts 0
 
@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from passatn.evaluate import Results, write_atomically
 from passatn.experiments import finetune
@@ -32,6 +30,7 @@ from passatn.experiments.options import EngineOptions
 from passatn.experiments.proving_options import SearchOptions
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
+from passatn.experiments.small_models import byte_pairs, small_llama
 from passatn.experiments.theorems import TheoremSettings, make_theorems
 
 NS = (1, 4, 16, 64, 256, 1024, 4096)
@@ -160,50 +159,14 @@ def build_base(settings: Settings, data: Data, folder: Path) -> str | Path:
 
 
 def _build_start(settings: Settings, tactics: Sequence[Path], folder: Path) -> None:
-    rows = [row for path in tactics for row in _rows(path)]
-    tokenizer = build_tokenizer([row["prompt"] + "\n" + row["answer"] for row in rows], settings.vocabulary)
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=settings.hidden_size,
-            intermediate_size=8 * settings.hidden_size // 3,
-            num_hidden_layers=settings.num_layers,
-            num_attention_heads=4,
-            num_key_value_heads=1,  # a small cache: a search spends more on copying it than on the model
-            max_position_embeddings=CONTEXT,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-        )
-    )
+    texts = [row["prompt"] + "\n" + row["answer"] for path in tactics for row in _rows(path)]
+    tokenizer = byte_pairs(texts, settings.vocabulary, mark=":::")
+    # One key and value head: a search spends more on copying caches than on the model.
+    model = small_llama(tokenizer, hidden=settings.hidden_size, layers=settings.num_layers, context=CONTEXT, kv_heads=1)
     partial = folder.with_name(folder.name + ".partial")
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(folder)
-
-
-def build_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Byte pairs, in which the mark between state and tactic stands alone, so that no token crosses it."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(":::"), behavior="isolated"),
-            pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]|\s"), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=["<eos>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator([*texts, ":::" * 100], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", clean_up_tokenization_spaces=False
-    )
 
 
 def recipe(arm: Arm, settings: Settings, base: str | Path, tactics: Path, seed: int) -> dict[str, Any]:

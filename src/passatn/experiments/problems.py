@@ -10,6 +10,7 @@ from passatn.sample import SampleRequest
 from passatn.tasks import (
     EncodedExample,
     EncodingError,
+    Fold,
     Problem,
     ProblemSet,
     PromptTemplate,
@@ -26,7 +27,10 @@ from passatn.tasks import (
 
 @dataclass(frozen=True)
 class EncodedProblems:
-    """Problems and, aligned with them, the encodings of their accepted answers (the first is the one trained on)."""
+    """Problems and, aligned with them, the encodings of their accepted answers.
+
+    The first one is trained on, or with `confidence: answers` all of them.
+    """
 
     problems: list[Problem]
     answers: list[list[EncodedExample]]
@@ -73,6 +77,19 @@ def encode(
     if not kept:
         raise ConfigError(f"{loaded.source}: no problem is left; {'; '.join(notices)}")
     return EncodedProblems([p for p, _ in kept], [answers for _, answers in kept], notices)
+
+
+def select_fold(problems: EncodedProblems, fold: str, *, inside: bool) -> EncodedProblems:
+    """The problems in a fold such as 0/2, or all but those. Raises ConfigError for a fold that there is not."""
+    try:
+        chosen = Fold.parse(fold)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    kept = [pair for pair in zip(problems.problems, problems.answers, strict=True) if (pair[0] in chosen) == inside]
+    if not kept:
+        raise ConfigError(f"fold {fold}: none of the {len(problems)} problems is {'in' if inside else 'outside of'} it")
+    notice = f"{len(kept)} of {len(problems)} problems are {'in' if inside else 'outside of'} fold {fold}"
+    return EncodedProblems([p for p, _ in kept], [answers for _, answers in kept], [*problems.notices, notice])
 
 
 def _whole_proofs(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from passatn.evaluate import Results, write_atomically
+from passatn.experiments.candidates import pool_of
 from passatn.experiments.recommend import recommend
 from passatn.lean import Goal, LeanError, LeanPool, LeanUnavailableError
 from passatn.prove.analysis import choose_proofs
@@ -91,8 +92,9 @@ def budget_advice(results: Sequence[Results], proofs: Sequence[ProofRun | None])
     totals = [n for n in searched[0].pass_at_n[0].ns if len(searched) <= n <= fewest]
     advice = []
     for n in totals:
-        advised = recommend(searched, n)
-        split = list(zip(advised.names, advised.split, strict=True))
-        single, even, best = (curve for _, curve in advised.rows)
-        advice.append(BudgetAdvice(n, split, (single, even, best), advised.gain))
+        advised = recommend(pool_of(searched), n)
+        best = advised.best_split
+        assert best.gain is not None
+        split = [(run.name, best.split.get(index, 0)) for index, run in enumerate(searched)]
+        advice.append(BudgetAdvice(n, split, (advised.single.curve, advised.even.curve, best.curve), best.gain))
     return advice

@@ -108,6 +108,8 @@ def evaluate_store(
     description = dict(run) | {"samples": path, "model": store.manifest.model} | questions.describe()
     if label is not None:
         description["verifier"] = label
+    sampling = store.manifest.sampling
+    description |= {name: sampling[name] for name in ("temperature", "top_p") if sampling.get(name, 1) != 1}
     ids = [one.problem_id for one in counted]
     facts = [problems[problem_id].metadata if problems else {} for problem_id in ids]
     metadata = [{key: value for key, value in fact.items() if key in ("level", "subject")} for fact in facts]

@@ -35,16 +35,15 @@ def plot_search_trees(
 
 
 def node_counts(branching: Sequence[float]) -> list[int]:
-    """Nodes to draw at depths 0, 1, …: the product of the branching so far, rounded, at most `WIDEST`, at least 1."""
-    products = np.cumprod([1.0, *branching])
-    return [int(min(WIDEST, max(1, round(float(product))))) for product in products]
+    """Nodes to draw at depths 0, 1, …: the product of the branching so far, rounded, at most `WIDEST`."""
+    return [min(WIDEST, round(float(product))) for product in np.cumprod([1.0, *branching])]
 
 
 def _draw(axes: Axes, branching: Sequence[float], color: str) -> None:
     counts = node_counts(branching)
     places = [np.linspace(-1, 1, count + 2)[1:-1] for count in counts]
     for depth, (above, below) in enumerate(pairwise(places)):
-        parents = above[np.arange(len(below)) * len(above) // len(below)]
+        parents = above[np.arange(len(below)) * len(above) // max(1, len(below))]
         edges = [[(a, -depth), (b, -depth - 1)] for a, b in zip(parents, below, strict=True)]
         axes.add_collection(LineCollection(edges, colors=color, linewidths=1.1, alpha=0.75))
         axes.scatter(below, np.full(len(below), -depth - 1), s=9, color=color, zorder=3)

@@ -10,6 +10,7 @@ from passatn.tasks.encoding import (
     encode_problems,
     encode_prompt,
 )
+from passatn.tasks.folds import Fold
 from passatn.tasks.groups import keep_whole_groups
 from passatn.tasks.load import ProblemSet, load_problems
 from passatn.tasks.overlap import Match, Overlap, find_overlap, normalise_text
@@ -31,6 +32,7 @@ __all__ = [
     "BoundaryMergeError",
     "EncodedExample",
     "EncodingError",
+    "Fold",
     "Match",
     "Overlap",
     "Preset",

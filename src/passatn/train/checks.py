@@ -32,15 +32,20 @@ def check_combination(
         "packing_strategy='wrapped' or 'bfd_split' (they cut completions apart; use 'bfd')": bool(
             args.packing and args.packing_strategy != "bfd"
         ),
-        "confidence='proof' with packing or padding_free": bool(
-            args.confidence == "proof" and (args.packing or args.padding_free)
+        f"confidence={args.confidence!r} with packing or padding_free": bool(
+            args.has_groups and (args.packing or args.padding_free)
         ),
-        "confidence='proof' with dataset_kwargs={'skip_prepare_dataset': True}": bool(
-            args.confidence == "proof"
+        f"confidence={args.confidence!r} with dataset_kwargs={{'skip_prepare_dataset': True}}": bool(
+            args.has_groups
             and isinstance(args.dataset_kwargs, dict)
             and args.dataset_kwargs.get("skip_prepare_dataset")
         ),
     }
+    if args.weighs_given:
+        reasons |= {
+            "confidence='given' with packing": bool(args.packing),
+            "confidence='given' with padding_free": bool(args.padding_free),
+        }
     if args.draws_rollouts:
         reasons |= _rollout_reasons(args, train_dataset)
     elif args.replaces_examples:

@@ -1,10 +1,11 @@
-"""The trainer's data: prepared by TRL, checked before p can change silently, and grouped into proofs if asked."""
+"""The trainer's data: prepared by TRL, checked before p can change silently, and put into groups if asked."""
 
 from typing import Any
 
 from trl import SFTTrainer
 
 from passatn.train.config import CoverageConfig
+from passatn.train.given import GIVEN_COLUMN, keep_unlearnt
 from passatn.train.groups import GROUP_COLUMN, group_rows, is_grouped
 from passatn.train.prepare import check_examples
 
@@ -21,7 +22,7 @@ class DatasetMixin(SFTTrainer):
             return dataset  # prepared before: `evaluate` may pass a dataset through here twice
         if args.is_plain_sft:
             dataset = super()._prepare_dataset(dataset, processing_class, args, packing, formatting_func, dataset_name)
-            return group_rows(dataset) if args.confidence == "proof" else dataset
+            return group_rows(dataset, confidence=args.confidence) if args.has_groups else dataset
         max_length, args.max_length = args.max_length, None  # over-long examples are an error below, not truncated
         try:
             dataset = super()._prepare_dataset(dataset, processing_class, args, False, formatting_func, dataset_name)
@@ -37,8 +38,10 @@ class DatasetMixin(SFTTrainer):
             num_proc=args.dataset_num_proc,
             name=dataset_name,
         )
-        if args.confidence == "proof":
-            return group_rows(dataset, before=tokenised)
+        if args.has_groups:
+            return group_rows(dataset, before=tokenised, confidence=args.confidence)
+        if args.weighs_given and dataset_name == "train":
+            return keep_unlearnt(dataset, args.n_passes, args.min_confidence_weight)
         if packing:
             return super()._prepare_dataset(dataset, processing_class, args, True, None, dataset_name)
         return dataset
@@ -46,5 +49,7 @@ class DatasetMixin(SFTTrainer):
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
         assert self._signature_columns is not None
-        if GROUP_COLUMN not in self._signature_columns and self.args.confidence == "proof":
+        if GROUP_COLUMN not in self._signature_columns and self.args.has_groups:
             self._signature_columns = [*self._signature_columns, GROUP_COLUMN]
+        if GIVEN_COLUMN not in self._signature_columns and self.args.weighs_given:
+            self._signature_columns = [*self._signature_columns, GIVEN_COLUMN]

@@ -1,7 +1,12 @@
-"""Rows that share a `group_id` as one example: the steps of a proof, for whole-proof DCO (paper section 5.3)."""
+"""Rows that share a `group_id` as one example.
+
+With confidence="proof" they are the steps of a proof, all needed (whole-proof DCO, arXiv 2502.07154, section 5.3); with
+confidence="answers" they are answers to one prompt, of which any will do (`train/alternatives.py`).
+"""
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,23 +20,29 @@ Groups = dict[Any, tuple[list[list[int]], list[list[int]]]]
 """By `group_id`: input_ids and labels of its rows."""
 
 
-def group_rows(dataset: Dataset | IterableDataset, before: Dataset | IterableDataset | None = None) -> Dataset:
+def group_rows(
+    dataset: Dataset | IterableDataset, before: Dataset | IterableDataset | None = None, *, confidence: str
+) -> Dataset:
     """Collapse tokenised rows into one row per `group_id`, in order of first appearance.
 
     Args:
         dataset: columns `input_ids`, `labels` and `group_id`.
         before: the same before rows were left out. A group that lost one is left out too: the rest has another p.
+        confidence: "proof" or "answers"; says what the groups are.
 
     Returns:
         A dataset whose `input_ids` and `labels` are lists of rows, one list per group.
 
     Raises:
-        ValueError: there is no `group_id` column, a row has none, no group is whole, or the data is streaming.
+        ValueError: there is no `group_id` column, a row has none, no group is whole, the data is streaming, or the rows
+            of a group are not answers to one prompt that exclude each other.
     """
     if not isinstance(dataset, Dataset):
-        raise ValueError("confidence='proof' cannot be combined with streaming data: a group has to be seen whole")
+        raise ValueError(
+            f"confidence={confidence!r} cannot be combined with streaming data: a group has to be seen whole"
+        )
     if GROUP_COLUMN not in dataset.column_names:
-        raise ValueError(f"confidence='proof' needs a column {GROUP_COLUMN!r}; the dataset has {dataset.column_names}")
+        raise ValueError(f"confidence={confidence!r} needs a column {GROUP_COLUMN!r}; it has {dataset.column_names}")
     groups: Groups = {}
     for row, example in enumerate(dataset.select_columns([GROUP_COLUMN, "input_ids", "labels"])):
         if example[GROUP_COLUMN] is None:
@@ -41,6 +52,9 @@ def group_rows(dataset: Dataset | IterableDataset, before: Dataset | IterableDat
         labels.append(example["labels"])
     if before is not None and len(before) > len(dataset):
         groups = _whole_groups(groups, Counter(before[GROUP_COLUMN]))
+    if confidence == "answers":
+        for group, rows in groups.items():
+            _check_answers(group, *rows)
     return Dataset.from_dict(
         {
             GROUP_COLUMN: list(groups),
@@ -56,6 +70,20 @@ def _whole_groups(groups: Groups, num_before: Counter[Any]) -> Groups:
     if not whole:
         raise ValueError(f"none of the {len(num_before)} groups is whole after bad rows were left out")
     return whole
+
+
+def _check_answers(group: Any, input_ids: list[list[int]], labels: list[list[int]]) -> None:
+    """ValueError unless probabilities of the rows may be added: one prompt, and no completion that begins another."""
+    starts = [next((at for at, label in enumerate(row) if label != -100), len(row)) for row in labels]
+    if len({tuple(ids[:start]) for ids, start in zip(input_ids, starts, strict=True)}) > 1:
+        raise ValueError(f"{GROUP_COLUMN} {group!r}: answers in a group must share their prompt, token by token")
+    completions = sorted(ids[start:] for ids, start in zip(input_ids, starts, strict=True))
+    for shorter, longer in pairwise(completions):
+        if longer[: len(shorter)] == shorter:
+            raise ValueError(
+                f"{GROUP_COLUMN} {group!r}: one answer is, or begins, another (tokens {shorter} and {longer}), so that "
+                "their probabilities must not be added: give each answer once, with an end-of-sequence token"
+            )
 
 
 def is_grouped(dataset: Dataset | IterableDataset) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from passatn.coverage import confidence_weight, log_coverage
+from passatn.train.alternatives import log_sum_by_group
 
 
 def coverage_losses(log_p: Tensor, n_passes: float) -> Tensor:
@@ -24,9 +25,18 @@ def confidence_weights(log_p: Tensor, n_passes: float) -> Tensor:
     return confidence_weight(log_p.masked_fill(log_p.isnan(), -torch.inf), n_passes)
 
 
-def example_log_probs(token_log_probs: Tensor, label_mask: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """log p of each example and its number of tokens, as `sum_examples`; log p at most 0."""
+def example_log_probs(
+    token_log_probs: Tensor, label_mask: Tensor, inputs: dict[str, Any], *, any_of_group: bool = False
+) -> tuple[Tensor, Tensor]:
+    """log p of each example and its number of tokens, as `sum_examples`; log p at most 0.
+
+    Args:
+        any_of_group: the rows of a group are answers of which any will do, so that their p is a sum, not a product.
+    """
     log_p, num_tokens = sum_examples(token_log_probs, label_mask, inputs)
+    if any_of_group:
+        rows = {name: value for name, value in inputs.items() if name != "group_sizes"}
+        log_p = log_sum_by_group(sum_examples(token_log_probs, label_mask, rows)[0], inputs["group_sizes"])
     # Rounding in a log-softmax can exceed log 1 = 0 by an ulp; a shift keeps the gradient, a clamp would drop it.
     return log_p - log_p.detach().clamp(min=0), num_tokens
 

@@ -24,6 +24,7 @@ from passatn.sample.engine import Engine
 from passatn.sample.hf import HFEngine
 from passatn.sample.parity import update_weights
 from passatn.train.config import CoverageConfig
+from passatn.train.given import WEIGHT_KEY
 from passatn.train.replacement import ReplacementStep
 from passatn.train.rollout_batch import RolloutBatch, fill_batch, replacement_step
 from passatn.train.rollout_data import Candidates
@@ -34,7 +35,6 @@ from passatn.train.stream import CandidateStream
 from passatn.verify.registry import get_verifier
 from passatn.verify.verdict import Verifier
 
-WEIGHT_COLUMN = "example_weights"
 NUM_PROBES = 4
 _SURROGATES = {"loss": "surrogate_loss", "train_loss": "train_surrogate_loss"}
 
@@ -117,7 +117,7 @@ class RolloutMixin(Trainer):
         self._forward_start = time.perf_counter()
         shares = self._rollout_batch.shares(num_batches, self.accelerator.num_processes, self.accelerator.process_index)
         return [
-            {**self.data_collator(candidates.__getitems__(indices)), WEIGHT_COLUMN: torch.tensor(weights)}
+            {**self.data_collator(candidates.__getitems__(indices)), WEIGHT_KEY: torch.tensor(weights)}
             for indices, weights in shares
         ]
 

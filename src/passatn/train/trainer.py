@@ -25,19 +25,24 @@ from passatn.train.checkpoint import (
 from passatn.train.checks import check_combination, check_parallelism, check_whole_weights
 from passatn.train.config import CoverageConfig
 from passatn.train.dataset import DatasetMixin
+from passatn.train.given import WEIGHT_KEY, GivenCollator
 from passatn.train.groups import GroupCollator
 from passatn.train.likelihood import example_log_probs
 from passatn.train.metrics import WEIGHT_NAMES, step_metrics
 from passatn.train.objectives import OPTIONS, Objective, build_objective
+from passatn.train.parameter_groups import ParameterGroupMixin
 from passatn.train.prepare import logger
 from passatn.train.replacement import ReplacementStep
 from passatn.train.rollout_config import ROLLOUT_OBJECTIVE
-from passatn.train.rollout_training import WEIGHT_COLUMN, RolloutMixin
+from passatn.train.rollout_training import RolloutMixin
 from passatn.train.stream import CandidateStream
+from passatn.train.weight_ema import WeightEmaMixin
 from passatn.verify.verdict import Verifier
 
 
-class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrainer):
+class CoverageTrainer(
+    AtomicCheckpointMixin, WeightEmaMixin, RolloutMixin, DatasetMixin, ParameterGroupMixin, SFTTrainer
+):
     """Drop-in for `trl.SFTTrainer` that optimises pass@N instead of pass@1.
 
     Takes the arguments of `SFTTrainer`, with a `CoverageConfig` as `args`. `n_passes=1` with
@@ -50,7 +55,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
             parity check. None: transformers on the trained model itself. With several processes, each gives its own.
 
     Attributes:
-        objective: the loss, as `args` names it.
+        objective: the loss, as `args` names it, at N = `n_passes`; what is evaluated has it at every step.
         ended_early: why training ended before its last scheduled step; None if it did not.
 
     Raises:
@@ -86,6 +91,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
             args, train_dataset=train_dataset, compute_loss_func=compute_loss_func, processing_class=processing_class
         )
         self.objective = build_objective(args, args.n_passes)
+        self._n, self._step_objective = args.n_passes, self.objective
         self.ended_early: str | None = None
         self._stream: CandidateStream | None = None
         self._replacement: ReplacementStep | None = None
@@ -102,8 +108,13 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
             **kwargs,
         )
         check_parallelism(args, self.accelerator.parallelism_config)
-        if args.confidence == "proof":
+        if args.weight_ema is not None:
+            self._init_weight_ema()
+        if args.has_groups:
             self.data_collator = GroupCollator(self.data_collator)
+            self._signature_columns = None
+        if args.weighs_given:
+            self.data_collator = GivenCollator(self.data_collator, args.n_passes)
             self._signature_columns = None
         if not args.is_plain_sft:
             # compute_loss divides by the whole step's examples or tokens, so Trainer must not divide again.
@@ -126,6 +137,8 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
             return [], None
         if self.args.is_plain_sft:
             return super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.args.n_passes_schedule != "constant":
+            self._set_n(self._scheduled_n())
         num_items = None
         if self._stream is None:
             batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -152,6 +165,18 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
 
     # ---- loss ----
 
+    def _scheduled_n(self) -> float:
+        args, state = self.args, self.state
+        is_whole = args.objective == "majority_vote"
+        return args.n_of_step(
+            state.global_step, state.max_steps, n_passes=args.n_passes, seed=args.seed, whole=is_whole
+        )
+
+    def _set_n(self, n: float) -> None:
+        """N of the coming optimizer step."""
+        self._n = n
+        self._step_objective = self.objective if n == self.args.n_passes else build_objective(self.args, n)
+
     def _start_step(self, num_micro_batches: int, divisor: float) -> None:
         """Forget the last optimizer step. `divisor` is what this step's loss is divided by, over all processes."""
         self._micro_batches_left = num_micro_batches
@@ -164,7 +189,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Σ −log C^N, or the losses of another objective, of the (accepted) examples over the step's size (eq. 3)."""
-        group_sizes, weights = inputs.pop("group_sizes", None), inputs.pop(WEIGHT_COLUMN, None)
+        group_sizes, weights = inputs.pop("group_sizes", None), inputs.pop(WEIGHT_KEY, None)
         if self.args.is_plain_sft:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs: dict[str, Any] = {}
@@ -179,12 +204,19 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
         result = super().compute_loss(forward, inputs, return_outputs, num_items_in_batch)
         fused = outputs["fused"]
         grouping = {} if group_sizes is None else {"group_sizes": group_sizes}
-        log_p, num_tokens = example_log_probs(fused.log_probs, fused.label_mask, {**inputs, **grouping})
-        # Roll-outs belong to training: what is evaluated with them is the cross-entropy of the given reasoning.
-        losses = -log_p if self.args.draws_rollouts else self.objective.losses(fused, log_p, {**inputs, **grouping})
+        log_p, num_tokens = example_log_probs(
+            fused.log_probs,
+            fused.label_mask,
+            {**inputs, **grouping},
+            any_of_group=self.args.confidence == "answers",
+        )
+        # Weights that are not the model's own belong to training: what is evaluated is the cross-entropy.
+        objective = self._step_objective if self.model.training else self.objective
+        has_own_weights = not (self.args.draws_rollouts or self.args.weighs_given)
+        losses = objective.losses(fused, log_p, {**inputs, **grouping}) if has_own_weights else -log_p
         if self.model.training:
-            if weights is None:
-                loss = self._training_loss(losses, log_p, num_tokens)
+            if not self.args.draws_rollouts:
+                loss = self._training_loss(losses, log_p, num_tokens, weights)
             else:
                 loss = self._surrogate_loss(log_p, weights, self._divisor)
                 self._skip_empty_step()
@@ -196,9 +228,14 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
         loss = loss.to(torch.float32)
         return (loss, result[1]) if return_outputs else loss
 
-    def _training_loss(self, losses: Tensor, log_p: Tensor, num_tokens: Tensor) -> Tensor:
-        everyone = self._gather(torch.stack([log_p.detach(), num_tokens.to(log_p.dtype)], dim=1))
-        weight = self.objective.weights(everyone[:, 0])
+    def _training_loss(self, losses: Tensor, log_p: Tensor, num_tokens: Tensor, given: Tensor | None) -> Tensor:
+        """Of a micro-batch `[examples]`; `given` are weights F of the examples that the data came with."""
+        columns = [log_p.detach(), num_tokens.to(log_p.dtype)]
+        if given is not None:
+            columns.append(given.to(log_p.dtype))
+            losses = torch.where(given > 0, given * losses, 0.0)
+        everyone = self._gather(torch.stack(columns, dim=1))
+        weight = self._step_objective.weights(everyone[:, 0]) if given is None else everyone[:, 2]
         num_decided = len(weight)
         if self._replacement is not None:
             accepted = self._replacement.decide((weight >= self.args.min_confidence_weight).tolist())
@@ -274,9 +311,11 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
             return False
         fraction = stream.active_fraction
         nothing_left = self._replacement is not None and self._replacement.num_accepted == 0
-        if nothing_left or (fraction is not None and (fraction == 0 or fraction < args.min_active_fraction)):
+        too_few = fraction is not None and (fraction == 0 or fraction < args.min_active_fraction)
+        # What is learnt at the N of one step need not be so at a smaller one.
+        if (nothing_left or too_few) and not args.n_can_fall(args.n_passes):
             reason = (
-                f"only {100 * (fraction or 0):.1f} % of the training examples still have {args.activity} "
+                f"only {100 * (fraction or 0):.1f} % of the training examples still have {args.activity(self._n)} "
                 f"(min_active_fraction={args.min_active_fraction:g}): the others would be found in about N samples "
                 "already, and training on the few that are left would overfit them. A new run from these weights with "
                 "a smaller n_passes or min_confidence_weight, or with more data, goes on"
@@ -306,11 +345,13 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
         else:
             log_p, weight = torch.cat(self._weighed, dim=1)
             self._examples_seen += len(log_p)
-            values = step_metrics(log_p, weight, self.args.n_passes, self.args.min_confidence_weight)
+            values = step_metrics(log_p, weight, self._n, self.args.min_confidence_weight)
             for name, value in values.items():
                 if self.objective.weight is not None or name not in WEIGHT_NAMES:
                     metrics[name].append(value)
         metrics["examples_seen"] = [self._examples_seen]
+        if self.args.n_passes_schedule != "constant":
+            metrics["n_passes"].append(self._n)
         if self._stream is not None:
             metrics["examples_replaced"] = [self._stream.num_replaced]
             metrics["data_passes"] = [self._stream.data_passes]
@@ -339,7 +380,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
                 another seed.
         """
         args = self.args
-        self.ended_early, self._examples_seen, self._replacement = None, 0, None
+        self.ended_early, self._examples_seen, self._replacement, self._ema = None, 0, None, None
         if args.draws_candidates:
             self._stream = CandidateStream(
                 len(self._candidates),
@@ -351,6 +392,8 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
                 raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
         resume_from_checkpoint = checkpoint_to_resume(args.output_dir, resume_from_checkpoint)
         with self._open_rollouts():
+            if resume_from_checkpoint and args.weight_ema is not None:
+                self._load_weight_ema(resume_from_checkpoint)
             if resume_from_checkpoint and not args.is_plain_sft:
                 self._load_coverage_state(resume_from_checkpoint)
             return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
@@ -366,6 +409,7 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
 
     def _objective(self) -> dict[str, Any]:
         names = ["objective", "n_passes", "min_confidence_weight", "loss_normalization", "confidence"]
+        names += ["n_passes_schedule", "n_passes_start", "n_passes_mixture"]
         names += OPTIONS[self.args.objective]
         names += ROLLOUT_OBJECTIVE if self.args.draws_rollouts else []
         return {name: getattr(self.args, name) for name in names}
@@ -377,8 +421,9 @@ class CoverageTrainer(AtomicCheckpointMixin, RolloutMixin, DatasetMixin, SFTTrai
                 f"{checkpoint} was not written by a CoverageTrainer: it cannot be resumed here (its weights can be the "
                 "model of a new run)"
             )
-        # Checkpoints of versions that had no other objective do not name theirs.
-        refuse_other_objective(checkpoint, {"objective": "dco", **state}, self._objective())
+        # Checkpoints of versions that had no other objective or schedule do not name theirs.
+        before = {"objective": "dco", "n_passes_schedule": "constant", **state}
+        refuse_other_objective(checkpoint, before, self._objective())
         self._examples_seen = state["examples_seen"]
         if self._stream is not None:
             self._stream.load_state_dict(state["stream"])

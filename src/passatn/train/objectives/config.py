@@ -76,12 +76,12 @@ class ObjectiveConfig:
                     f"objective={self.objective!r} has no weight by which an example is learnt: min_confidence_weight "
                     f"must be 0, got {min_confidence_weight:g}"
                 )
-        if self.objective != "dco" and confidence == "rollouts":
+        if self.objective != "dco" and confidence in ("rollouts", "given"):
             raise ValueError(
-                f"confidence='rollouts' estimates the weights of dco: it has no objective={self.objective!r}"
+                f"confidence={confidence!r} has the weights of dco: it has no objective={self.objective!r}"
             )
-        if confidence == "proof" and self.is_sum_over_tokens:
-            raise ValueError(f"objective={self.objective!r} is a sum over tokens and has no confidence='proof'")
+        if confidence in ("proof", "answers") and self.is_sum_over_tokens:
+            raise ValueError(f"objective={self.objective!r} is a sum over tokens and has no confidence={confidence!r}")
 
     def _check_owners(self) -> None:
         defaults = {item.name: item.default for item in fields(ObjectiveConfig)}

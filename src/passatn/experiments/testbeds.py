@@ -1,0 +1,174 @@
+"""Testbeds for comparing objectives: a base model that lacks the skill, problems, and a file for `passatn sweep`.
+
+    python -m passatn.experiments.testbeds mini-math --output testbeds/mini-math
+    python -m passatn.experiments.testbeds math --data math_train.jsonl --output testbeds/math
+    passatn sweep testbeds/math/sweep.yaml --output sweeps/math
+
+mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
+behind tokens that it has never met, with few problems. A problem has one short answer.
+
+math: real problems of MATH with short prompts and answers. The base, a Llama of a million parameters, has read the
+written solutions of other problems, and is fine-tuned to answer directly, which it can do no better than by guessing
+from the kind of problem: the answers that it must consider are many.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from passatn.evaluate import write_atomically
+from passatn.experiments import finetune
+from passatn.experiments.config import RunConfig
+from passatn.experiments.mini_theorems import say
+from passatn.experiments.quiet import quiet_libraries
+from passatn.experiments.run_directory import RunDirectory
+from passatn.experiments.small_models import byte_pairs, small_llama
+from passatn.tasks import Problem, load_problems
+from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
+
+KNOWN = ("add3", "mul", "diffmul", "sqadd", "median")
+"""What the base of mini-math has learnt."""
+TEMPERATURES = [0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
+NS = [1, 16, 64, 256, 1024]
+DCO = {f"DCO-{n}": {"n_passes": n, "min_confidence_weight": 0.0} for n in (64, 256, 1024)}
+TRAINING: dict[str, Any] = {
+    "loss_normalization": "sequence",
+    "max_grad_norm": 1.0,
+    "save_strategy": "no",
+    "num_threads": 1,
+}
+
+
+def mini_math(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+    """Write the testbed of functions that the base has not learnt."""
+    known = [problem for problem in _mini("pretrain", 2 * pretrain, 0) if problem.metadata["function"] in KNOWN]
+    wanted: dict[str, tuple[Split, int, int]] = {
+        "train": ("finetune", num_train, 1), "validation": ("validation", num_eval, 2), "test": ("test", num_eval, 3)
+    }  # fmt: skip
+    files: dict[str, Sequence[Problem]] = {"pretrain": known}
+    for name, (split, number, seed) in wanted.items():
+        new = [problem for problem in _mini(split, 3 * number, seed) if problem.metadata["function"] not in KNOWN]
+        files[name] = new[:number]
+    _write_problems(output, files)
+    model = small_llama(build_tokenizer(), hidden=96, layers=3, context=16, initializer_range=0.06)
+    # Tokens far apart, as in the demo (`experiments/mini_math.py`).
+    torch.nn.init.normal_(model.model.embed_tokens.weight)
+    rate = {"learning_rate": 3e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
+    _pretrain(output, model, build_tokenizer(), "raw", {**rate, "num_train_epochs": 1})
+    _write_sweep(output, "raw", epochs=12, batch=32, space={"learning_rate": {"log": [1e-4, 5e-3]}}, trials=10)
+
+
+def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_prompt: int, num_pretrain: int) -> None:
+    """Write the testbed of real problems; all of them come from MATH's training file."""
+    with quiet_libraries():
+        problems = list(load_problems(str(data), preset="math", skip_bad_rows=True))
+    order = np.random.default_rng(0).permutation(len(problems))
+    shuffled = [problems[index] for index in order]
+    texts = [f"{problem.prompt}\n{problem.reasoning}" for problem in shuffled[-num_pretrain:]]
+    tokenizer = byte_pairs(texts, 2048)
+    short = [
+        problem
+        for problem in shuffled[:-num_pretrain]
+        if len(tokenizer(problem.prompt)["input_ids"]) <= longest_prompt
+        and len(tokenizer(problem.answers[0])["input_ids"]) <= 10
+    ]
+    wanted = num_train + 2 * num_eval
+    if len(short) < wanted:
+        raise SystemExit(f"{data}: only {len(short)} short problems, {wanted} are wanted: fewer, or longer ones")
+    ends = (num_train, num_train + num_eval, wanted)
+    parts = {"train": short[: ends[0]], "validation": short[ends[0] : ends[1]], "test": short[ends[1] : ends[2]]}
+    solutions = [Problem(problem.id, problem.prompt, (str(problem.reasoning),)) for problem in shuffled[-num_pretrain:]]
+    _write_problems(output, {"pretrain": solutions, **parts})
+    model = small_llama(tokenizer, hidden=128, layers=4, context=512)
+    rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 16, "weight_decay": 0.1, "adam_beta2": 0.98}
+    limits = {"max_prompt_tokens": 160, "max_answer_tokens": 200, "skip_bad_rows": True, "lr_scheduler_type": "cosine"}
+    _pretrain(output, model, tokenizer, "direct", {**rate, **limits, "num_train_epochs": 1})
+    _write_sweep(output, "direct", epochs=8, batch=32, space={"learning_rate": {"log": [1e-4, 4e-3]}}, trials=8)
+
+
+def _mini(split: Split, count: int, seed: int) -> list[Problem]:
+    return sample_problems(split, count, seed=seed).problems()
+
+
+def _write_problems(output: Path, files: dict[str, Sequence[Problem]]) -> None:
+    for name, problems in files.items():
+        lines = "".join(json.dumps(problem.to_record(), ensure_ascii=False) + "\n" for problem in problems)
+        write_atomically(output / f"{name}.jsonl", lines.encode())
+
+
+def _pretrain(output: Path, model: Any, tokenizer: Any, template: str, settings: dict[str, Any]) -> None:
+    """By cross-entropy, with what `passatn train` does; base/model is the result, and is left alone if it is there."""
+    start, run = output / "start", RunDirectory(output / "base")
+    if run.is_finished:
+        return
+    model.save_pretrained(start)
+    tokenizer.save_pretrained(start)
+    defaults = {"lr_scheduler_type": "linear", "warmup_steps": 50, "loss_normalization": "token", "seed": 0}
+    sources = {"model": str(start), "train_data": str(output / "pretrain.jsonl"), "template": template}
+    with quiet_libraries():
+        config = RunConfig.from_mapping({**TRAINING, **defaults, **sources, **settings})
+        finetune.train(config, run, say, overwrite=run.config.exists())
+
+
+def _write_sweep(output: Path, template: str, *, epochs: int, batch: int, space: dict[str, Any], trials: int) -> None:
+    recipe = {
+        "model": str(output / "base" / "model"),
+        "train_data": str(output / "train.jsonl"),
+        "template": template,
+        "num_train_epochs": epochs,
+        "per_device_train_batch_size": batch,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 10,
+        "weight_decay": 0.0,
+        **{key: value for key, value in TRAINING.items() if key != "save_strategy"},
+    }
+    sweep = {
+        "recipe": recipe,
+        "validation": str(output / "validation.jsonl"),
+        "test": str(output / "test.jsonl"),
+        "ns": NS,
+        "temperatures": TEMPERATURES,
+        "trials": trials,
+        "target_n": 256,
+        "seeds": [0, 1, 2],
+        "confirm_seeds": [3, 4, 5],
+        "space": space,
+        "arms": {"CE": {}, **DCO},
+    }
+    write_atomically(output / "sweep.yaml", yaml.safe_dump(sweep, sort_keys=False).encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=("mini-math", "math"))
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="MATH's training problems, JSON Lines (math)")
+    parser.add_argument("--num-train", type=int, default=1000)
+    parser.add_argument("--num-eval", type=int, default=500, help="validation problems, and as many test problems")
+    parser.add_argument("--pretrain", type=int, default=None, help="problems that the base learns from")
+    parser.add_argument("--longest-prompt", type=int, default=60, help="tokens (math)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.name == "mini-math":
+        mini_math(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or 150_000)
+        return
+    if args.data is None:
+        parser.error("math needs --data")
+    math(
+        args.output,
+        args.data,
+        num_train=args.num_train,
+        num_eval=args.num_eval,
+        longest_prompt=args.longest_prompt,
+        num_pretrain=args.pretrain or 8000,
+    )
+
+
+if __name__ == "__main__":
+    main()
