@@ -48,7 +48,7 @@ class Settings:
     families: tuple[str, ...] = ("order", "quantifiers", "induction", "divisibility")
     """Of what is fine-tuned on and proved."""
     num_pretrain: int = 2500
-    num_train: int = 500
+    num_train: int = 250
     num_unproved: int = 300
     num_test: int = 100
     """Also the number of theorems on which an epoch is chosen."""
@@ -57,13 +57,13 @@ class Settings:
     vocabulary: int = 512
     hidden_size: int = 128
     num_layers: int = 3
-    epochs: int = 6
+    epochs: int = 16
     batch_size: int = 32
     learning_rate: float = 1e-3
     longest_state: int = 100
     """In tokens; longer states are not trained on."""
     longest_tactic: int = 40
-    eval_epochs: tuple[int, ...] = (1, 3, 6)
+    eval_epochs: tuple[int, ...] = (4, 8, 16)
     """After which a model searches the validation theorems, to choose among them."""
     validation_samples: int = 64
     num_samples: int = 1024
@@ -134,7 +134,7 @@ def prepare(settings: Settings, folder: Path) -> Data:
     theorems, steps = (_rows(folder / "tune" / f"{name}.jsonl") for name in ("train", "train-tactics"))
     proved = {row["id"] for row in theorems[: settings.num_train]}
     write_rows(data.train, [row for row in steps if row["metadata"]["group_id"] in proved])
-    write_rows(data.unproved, theorems[settings.num_train :])
+    write_rows(data.unproved, theorems[settings.num_train :][: settings.num_unproved])
     return data
 
 
