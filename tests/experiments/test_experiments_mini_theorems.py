@@ -8,8 +8,10 @@ from passatn.experiments.mini_theorems import ARMS, Data, Settings, build_base, 
 from passatn.experiments.mini_theorems_report import (
     differences,
     expert_table,
+    large_table,
     lengths,
     main_table,
+    plot,
     read_runs,
     who_finds,
 )
@@ -89,6 +91,12 @@ def test_tables_are_those_of_the_counts(tmp_path):
     assert "| CE | 1 | 1 |" in who_finds(runs)
     assert "| all together | 2 |" in who_finds(runs)
     assert expert_table(tmp_path, [1]) == ""
+    assert plot(runs, [1, 16], tmp_path / "curves.png").stat().st_size > 10_000
+    assert large_table(runs, [1, 32]) == ""
+    large = large_table(runs, [1, 16])
+    assert "| CE | 1 | 50.0 | 50.0 |" in large  # seed 1
+    assert f"| CE, 5N samples | 0 | {100 * (1 - wrong) / 2:.1f} |  |" in large
+    assert "| ensemble, N from each | 0 | 71.9 |  |" in large
 
 
 def test_no_token_crosses_the_mark():

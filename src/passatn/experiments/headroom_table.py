@@ -1,6 +1,6 @@
-"""How much the best policy for N samples gains over a tuned temperature, where answers are right with Zipf's frequencies.
+"""How much the best policy for N samples gains over a tuned temperature, if answers are right as often as Zipf says.
 
-    python -m passatn.experiments.headroom_table --n 256
+python -m passatn.experiments.headroom_table --n 256
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the runs of `mini_theorems` came to: tables, and the raw counts in one file.
+"""What the runs of `mini_theorems` came to: tables, a picture, and the raw counts in one file.
 
     python -m passatn.experiments.mini_theorems_report runs/mini-theorems docs/results/mini-theorems
 
@@ -9,7 +9,7 @@ samples from each of the five models, and is held against one model with 5N (arX
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from passatn.prove.ensemble import Ensemble
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
 from passatn.prove.width import width
+from passatn.report import Curve
+from passatn.report.plots import draw_pass_at_n, save_png, themed_figure
 
 Array = NDArray[np.float64]
 Records = Sequence[SearchRecord]
@@ -93,6 +95,62 @@ def main_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
                 ]
             )
     return markdown(rows)
+
+
+def large_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
+    """After the last epoch, of the seeds that were searched further: each model, and the ensemble beside 5N of one."""
+    rows = [["more samples, last epoch", "seed", *(f"pass@{n}" for n in ns)]]
+    for seed in sorted({seed for run in runs for seed in run.seeds}):
+        searched = [_of_seed(run, seed) for run in runs if seed in run.seeds and _fewest(_last(run)[seed]) >= max(ns)]
+        rows += [[run.name, str(seed), *_cells(run.last, ns)] for run in searched]
+        for one in _ensembles(searched, _last):
+            rows += _equal_budget(one, seed, ns)
+    return markdown(rows) if len(rows) > 1 else ""
+
+
+def _equal_budget(together: Ensemble, seed: int, ns: Sequence[int]) -> list[list[str]]:
+    """N samples from each model, and each model alone with as many in all."""
+    size = len(together.names)
+    known = [n for n in ns if size * n <= together.num_samples.min()]
+    found = {"ensemble, N from each": [together.covered([n] * size) for n in known]}
+    for name, samples, correct in zip(together.names, together.num_samples, together.num_correct, strict=True):
+        found[f"{name}, {size}N samples"] = [np.asarray(pass_at_n(samples, correct, size * n)) for n in known]
+    blank = [""] * (len(ns) - len(known))
+    return [[name, str(seed), *(f"{100 * of.mean():.1f}" for of in by_n), *blank] for name, by_n in found.items()]
+
+
+def plot(runs: Sequence[ArmRuns], ns: Sequence[int], path: Path) -> Path:
+    """pass@N after the last epoch and after the best one, means over seeds; the ensemble with N from each."""
+    with themed_figure(width=11.0, height=4.4) as figure:
+        for axes, (title, chosen) in zip(
+            figure.subplots(1, 2, sharey=True), {"last epoch": _last, "best epoch on validation": _best}.items(),
+            strict=True,
+        ):  # fmt: skip
+            curves = [_curve(run, chosen(run).values(), ns) for run in runs]
+            if together := _ensembles(runs, chosen):
+                even = np.mean([[one.covered([n] * len(one.names)).mean() for n in ns] for one in together], axis=0)
+                curves.append(Curve("ensemble, N from each", ns, even.tolist(), kind="baseline"))
+            draw_pass_at_n(axes, curves, title=title)
+        return save_png(figure, path)
+
+
+def _curve(run: ArmRuns, by_seed: Iterable[Records], ns: Sequence[int]) -> Curve:
+    mean = np.mean([values(records, ns).mean(axis=0) for records in by_seed], axis=0).tolist()
+    if run.name == "CE":
+        return Curve(run.name, ns, mean, kind="ce", n_passes=1)
+    if run.name in STEPWISE:
+        return Curve(run.name, ns, mean, kind="dco", n_passes=float(run.name.split("= ")[1]))
+    return Curve(run.name, ns, mean, kind="other")
+
+
+def _of_seed(run: ArmRuns, seed: int) -> ArmRuns:
+    last, best = (_last(run)[seed],), (_best(run)[seed],)
+    at = run.seeds.index(seed)
+    return ArmRuns(run.name, (seed,), last, best, (run.last_epochs[at],), (run.best_epochs[at],))
+
+
+def _fewest(records: Records) -> int:
+    return min(record.num_samples for record in records)
 
 
 def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
@@ -244,15 +302,16 @@ def _distinct(records: Records) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="the folder of mini_theorems")
-    parser.add_argument("output", type=Path, help="where to write OUTPUT.json; the tables go to stdout")
+    parser.add_argument("output", type=Path, help="where to write: OUTPUT.json, OUTPUT.png; the tables go to stdout")
     args = parser.parse_args()
     runs = read_runs(args.runs)
     if not runs:
         parser.error(f"{args.runs}: no finished arm there")
     write_atomically(args.output.with_suffix(".json"), json.dumps(raw_counts(runs), separators=(",", ":")).encode())
     known = [n for n in NS if n <= min(record.num_samples for run in runs for of in run.last for record in of)]
+    plot(runs, known, args.output.with_suffix(".png"))
     parts = (main_table(runs, known), differences(runs, known), lengths(runs, known[-1]), widths(runs))
-    print("\n".join((*parts, who_finds(runs), expert_table(args.runs, known))))
+    print("\n".join((*parts, who_finds(runs), large_table(runs, NS), expert_table(args.runs, known))))
 
 
 if __name__ == "__main__":

@@ -96,11 +96,12 @@ class Proofs:
 def describe(context: Context) -> str:
     """What was run, in a few sentences."""
     of = Proofs(context).settings
-    base = f"{of.base}" if of.base else f"A small Llama, pre-trained on generated theorems of other families ({', '.join(of.pretrain_families)}),"
+    others, families = ", ".join(of.pretrain_families), ", ".join(of.families)
+    base = of.base or f"A small Llama, pre-trained on generated theorems of other families ({others}),"
     return (
         f"{base} is fine-tuned for {of.epochs} epochs on the tactics of {of.num_train} generated theorems "
-        f"({', '.join(of.families)}), and proves {of.num_test} others with the embedded Lean, {of.num_samples} roll-outs "
-        "each. One seed; no rate is tuned, and no epoch chosen."
+        f"({families}), and proves {of.num_test} others with the embedded Lean, {of.num_samples} roll-outs each. One "
+        "seed; no rate is tuned, and no epoch chosen."
     )
 
 

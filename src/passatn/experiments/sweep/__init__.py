@@ -1,0 +1,1 @@
+"""`passatn sweep`: objectives compared by one protocol (docs/protocol.md), each at its own best settings."""

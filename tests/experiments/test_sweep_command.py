@@ -1,0 +1,221 @@
+"""`passatn sweep` from the file to the tables: numbers against the raw ones, resuming, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from passatn.experiments import finetune
+from passatn.experiments.sweep import finals as finals_module
+from tiny_files import additions, write_jsonl
+
+
+@pytest.fixture(scope="session")
+def data(workspace):
+    """Disjoint training, validation and test problems."""
+    folder = workspace / "sweep"
+    folder.mkdir()
+    rows = list({row["prompt"]: row for row in additions(200)}.values())
+    for name, part in {"train": rows[:24], "validation": rows[24:36], "test": rows[36:56]}.items():
+        write_jsonl(folder / f"{name}.jsonl", part)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def given(workspace, data):
+    """Two trials of two epochs for each of two arms, one seed."""
+    return {
+        "recipe": {
+            "model": str(workspace / "tiny"),
+            "train_data": str(data / "train.jsonl"),
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 8,
+            "lr_scheduler_type": "constant",
+            "seed": 5,
+        },
+        "validation": str(data / "validation.jsonl"),
+        "test": str(data / "test.jsonl"),
+        "ns": [1, 16],
+        "temperatures": [1, 1.5],
+        "trials": 2,
+        "seeds": [0],
+        "confirm_seeds": [],
+        "space": {"learning_rate": {"log": [1e-3, 3e-2]}},
+        "arms": {"CE": {}, "DCO 16": {"n_passes": 16}},
+    }
+
+
+def written(folder, given, **changes):
+    path = folder / "sweep.yaml"
+    path.write_text(yaml.safe_dump({**given, **changes}, sort_keys=False))
+    return path
+
+
+def coverage(log_p, n):
+    return 1 - (1 - np.exp(log_p)) ** n
+
+
+@pytest.mark.slow
+def test_every_number_follows_from_raw_ones(passatn, given, tmp_path):
+    out = tmp_path / "out"
+    call = passatn("sweep", written(tmp_path, given, seeds=[0, 1], confirm_seeds=[2]), "--output", out)
+    assert call.code == 0, call.err
+    assert "recipe: seed left out, since the sweep sets them itself" in call.err
+    results = json.loads((out / "results.json").read_text())
+    by_arm = {arm["name"]: arm for arm in results["arms"]}
+    # Points are the same for both arms, and choices the best on validation.
+    rates = [[trial["params"]["learning_rate"] for trial in arm["trials"]] for arm in results["arms"]]
+    assert rates[0] == [rates[0][0], pytest.approx(rates[0][1])]
+    assert rates[0][0] == rates[1][0]
+    for arm in results["arms"]:
+        values = np.array([trial["values"] for trial in arm["trials"]])  # [trials, epochs, temperatures, ns]
+        for column, choice in enumerate(arm["choices"]):
+            best = np.unravel_index(values[..., column].argmax(), values.shape[:3])
+            assert (choice["trial"], choice["epoch"], choice["temperature"]) == best
+            assert choice["validation"] == values[..., column].max()
+    # Validation numbers of a trial are those of its evaluations.
+    trial = out / "trials" / "02-dco-16" / "000"
+    evaluations = [json.loads(path.read_text()) for path in sorted((trial / "evaluations").glob("*.json"))]
+    assert [one["run"]["step"] for one in evaluations] == by_arm["DCO 16"]["trials"][0]["steps"] == [3, 6]
+    hot = [problem["log_p_by_setting"]["T = 1.5, top-p = 1"] for problem in evaluations[1]["problems"]]
+    assert by_arm["DCO 16"]["trials"][0]["values"][1][1][1] == pytest.approx(coverage(np.array(hot), 16).mean())
+    assert by_arm["CE"]["trials"][0]["examples"] == [24, 48]
+    # The paired difference is that of the finals' test scores.
+    test = {}
+    for final in results["finals"]:
+        assert len(final["ids"]) == 20
+        for one in final["tested"]:
+            test[final["arm"], final["seed"], one["n"]] = coverage(np.array(one["log_p"]), one["n"])
+    for column, n in enumerate([1, 16]):
+        gain = np.mean([test["DCO 16", seed, n] - test["CE", seed, n] for seed in (0, 1)])
+        assert by_arm["DCO 16"]["difference"]["difference"][column] == pytest.approx(gain)
+        assert f"{100 * gain:+.1f} [" in call.out
+    assert by_arm["CE"]["difference"] is None
+    assert {final["seed"] for final in results["confirmation"]["finals"]} == {2}
+    assert "Confirmation with new seeds 2: pass@16 of DCO 16 minus CE" in call.out
+    # Pictures and tables, no weights.
+    assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
+    report = (out / "results.md").read_text()
+    assert "with 2 trials for every arm" in report
+    assert "over 1 points drawn at random and 2 epochs" in report
+    assert not list(out.rglob("*.safetensors"))
+    again = passatn("sweep", tmp_path / "sweep.yaml", "--output", out)
+    assert (again.code, again.out) == (0, call.out)
+    assert "is a finished sweep" in again.err
+
+
+@pytest.mark.slow
+def test_a_sweep_that_fails_anywhere_goes_on_to_the_same_results(passatn, given, tmp_path, monkeypatch):
+    path = written(tmp_path, given, pruner="asha", match="examples", trials=3)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert passatn("sweep", path, "--output", whole).code == 0
+    counted = {"saves": 0, "left": 0}
+    original = finetune.HeldOut.on_epoch_end
+
+    def dies(self, *args, **kwargs):
+        counted["saves"] += 1
+        counted["left"] -= 1
+        original(self, *args, **kwargs)
+        if counted["left"] == 0:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(finetune.HeldOut, "on_epoch_end", dies)
+    failures = 0
+    for left in range(1, 30):
+        counted["left"] = left
+        outcome = passatn("sweep", path, "--output", broken, *(["--resume"] if broken.exists() else []))
+        if outcome.code == 0:
+            break
+        assert outcome.error == "no space left"
+        failures += 1
+    assert failures >= 3
+    assert (whole / "results.json").read_bytes() == (broken / "results.json").read_bytes()
+    trained = json.loads((whole / "results.json").read_text())
+    dco = trained["arms"][1]["trials"]
+    assert all(trial["examples"][-1] <= 48 for trial in dco), "not more than cross-entropy sees"
+    before = counted["saves"]
+    assert passatn("sweep", path, "--output", broken, "--resume").code == 0
+    assert counted["saves"] == before
+
+
+@pytest.mark.slow
+def test_the_test_set_is_scored_once_per_training_after_the_choice(passatn, given, tmp_path, monkeypatch):
+    scored = []
+    original = finals_module._score_test
+
+    def spy(spec, job, step, temperatures):
+        choices = [json.loads(p.read_text()) for p in sorted((job.folder / "evaluations").glob("*.json"))]
+        scored.append((job.folder.parent.name, len(choices), step, list(temperatures)))
+        return original(spec, job, step, temperatures)
+
+    monkeypatch.setattr(finals_module, "_score_test", spy)
+    out = tmp_path / "out"
+    assert passatn("sweep", written(tmp_path, given, ns=[16]), "--output", out).code == 0
+    assert [(arm, evaluations) for arm, evaluations, _, _ in scored] == [("01-ce", 2), ("02-dco-16", 2)]
+    assert all(len(temperatures) == 1 for *_, temperatures in scored)
+    assert not [path for path in (out / "trials").rglob("*.json") if "test.jsonl" in path.read_text()]
+
+
+@pytest.mark.slow
+def test_averaged_weights_are_tested_as_they_were_chosen(passatn, given, tmp_path, monkeypatch):
+    arms = {"CE": {}, "averaged": {"weight_ema": 0.9}}
+    path = written(tmp_path, given, arms=arms, ns=[16], trials=1, temperatures=[1])
+    assert passatn("sweep", path, "--output", tmp_path / "out").code == 0
+    monkeypatch.setattr(finals_module, "_put_average", lambda model, checkpoint: None)
+    error = passatn("sweep", path, "--output", tmp_path / "other").error
+    assert "these are not the weights that were chosen" in error
+    assert not list((tmp_path / "other").rglob("02-averaged/*/final.json"))
+
+
+def test_a_dry_run_counts_and_writes_nothing(passatn, given, tmp_path):
+    path = written(tmp_path, given, seeds=[0, 1, 2], confirm_seeds=[3, 4])
+    outcome = passatn("sweep", path, "--output", tmp_path / "out", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "CE: 2 trials of up to 6 steps, 48 examples\n" in outcome.out
+    assert "DCO 16: 2 trials of up to 6 steps, 48 examples, more where learnt examples are replaced" in outcome.out
+    assert "final trainings: 6 to 12\nconfirming trainings: 4\noptimizer steps: up to 120" in outcome.out
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": {"CE": {}, "x": {"n_pases": 3}}}, "arms: x: unknown setting 'n_pases'; did you mean n_passes"),
+        ({"arms": {"CE": {}, "x": {"space": {"n_passes": [4, 0.5]}}}}, "arms: x: training settings: n_passes must be"),
+        ({"arms": {"CE": {}, "x": {"objective": "nll"}}}, "objective must be one of dco"),
+        (
+            {"arms": {"CE": {}, "x": {"weight_ema": 0.9, "lora": {"r": 2}}}},
+            "arms: x: weight_ema with lora: a checkpoint",
+        ),
+        ({"validation": "nowhere.jsonl"}, "nowhere.jsonl"),
+        ({"trials": -1}, "sweep.yaml: trials must be a whole number from 1, got -1"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(passatn, given, tmp_path, changes, message):
+    path = written(tmp_path, given, **changes)
+    assert message in passatn("sweep", path, "--output", tmp_path / "out").error
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+def test_validation_and_test_share_no_problem(passatn, given, data, tmp_path):
+    rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
+    validation = write_jsonl(tmp_path / "validation.jsonl", [*additions(3, seed=9), rows[4]])
+    error = passatn("sweep", written(tmp_path, given, validation=str(validation)), "--output", tmp_path / "out").error
+    assert "(1 in all): choices are made on other problems than the test" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_refused(passatn, given, tmp_path):
+    path, out = written(tmp_path, given), tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert "is not a sweep" in passatn("sweep", path, "--output", out).error
+    (out / "sweep.yaml").write_text(yaml.safe_dump(given, sort_keys=False))
+    assert "unfinished sweep: --resume continues it" in passatn("sweep", path, "--output", out).error
+    other = written(tmp_path, given, trials=7)
+    assert "was begun with another trials" in passatn("sweep", other, "--output", out, "--resume").error
+    arms = dict(reversed(given["arms"].items()))
+    swapped = written(tmp_path, given, arms=arms)
+    assert "was begun with another arms" in passatn("sweep", swapped, "--output", out, "--resume").error
+    assert sorted(entry.name for entry in out.iterdir()) == ["notes.txt", "sweep.yaml"]
