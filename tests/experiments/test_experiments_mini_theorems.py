@@ -96,7 +96,7 @@ def test_tables_are_those_of_the_counts(tmp_path):
     large = large_table(runs, [1, 16])
     assert "| CE | 1 | 50.0 | 50.0 |" in large  # seed 1
     assert f"| CE, 5N samples | 0 | {100 * (1 - wrong) / 2:.1f} |  |" in large
-    assert "| ensemble, N from each | 0 | 71.9 |  |" in large
+    assert "| ensemble, N from each | 0 | 71.9 | 100.0 |" in large
 
 
 def test_no_token_crosses_the_mark():

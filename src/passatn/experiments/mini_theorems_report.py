@@ -101,22 +101,27 @@ def large_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
     """After the last epoch, of the seeds that were searched further: each model, and the ensemble beside 5N of one."""
     rows = [["more samples, last epoch", "seed", *(f"pass@{n}" for n in ns)]]
     for seed in sorted({seed for run in runs for seed in run.seeds}):
-        searched = [_of_seed(run, seed) for run in runs if seed in run.seeds and _fewest(_last(run)[seed]) >= max(ns)]
+        there = [_of_seed(run, seed) for run in runs if seed in run.seeds]
+        searched = [run for run in there if _fewest(run.last[0]) >= max(ns)]
         rows += [[run.name, str(seed), *_cells(run.last, ns)] for run in searched]
-        for one in _ensembles(searched, _last):
-            rows += _equal_budget(one, seed, ns)
+        if searched:
+            rows += _equal_budget(there, seed, ns)
     return markdown(rows) if len(rows) > 1 else ""
 
 
-def _equal_budget(together: Ensemble, seed: int, ns: Sequence[int]) -> list[list[str]]:
-    """N samples from each model, and each model alone with as many in all."""
-    size = len(together.names)
-    known = [n for n in ns if size * n <= together.num_samples.min()]
-    found = {"ensemble, N from each": [together.covered([n] * size) for n in known]}
-    for name, samples, correct in zip(together.names, together.num_samples, together.num_correct, strict=True):
-        found[f"{name}, {size}N samples"] = [np.asarray(pass_at_n(samples, correct, size * n)) for n in known]
-    blank = [""] * (len(ns) - len(known))
-    return [[name, str(seed), *(f"{100 * of.mean():.1f}" for of in by_n), *blank] for name, by_n in found.items()]
+def _equal_budget(runs: Sequence[ArmRuns], seed: int, ns: Sequence[int]) -> list[list[str]]:
+    """N samples from each model of the ensemble, then each of them alone with as many in all, where it has them."""
+    rows, size = [], len(STEPWISE)
+    for together in _ensembles(runs, _last):
+        known = [n for n in ns if n <= together.num_samples.min()]
+        found = {"ensemble, N from each": [together.covered([n] * size) for n in known]}
+        for name, samples, correct in zip(together.names, together.num_samples, together.num_correct, strict=True):
+            enough = [n for n in known if size * n <= samples.min()]
+            found[f"{name}, {size}N samples"] = [np.asarray(pass_at_n(samples, correct, size * n)) for n in enough]
+        for name, by_n in found.items():
+            cells = [f"{100 * of.mean():.1f}" for of in by_n]
+            rows.append([name, str(seed), *cells, *[""] * (len(ns) - len(cells))])
+    return rows
 
 
 def plot(runs: Sequence[ArmRuns], ns: Sequence[int], path: Path) -> Path:
