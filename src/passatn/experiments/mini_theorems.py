@@ -223,11 +223,11 @@ def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Pat
 
 
 def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
-    """The epoch with the best pass@(half of the samples) on validation; of equal ones the first, of one that one."""
+    """The epoch with the best pass@(all samples) on validation; of equal ones the first, of one that one."""
     if len(epochs) == 1:
         return epochs[0]
     curves = {epoch: Results.load(folder / f"validation-{epoch}" / "results.json").pass_at_n[0] for epoch in epochs}
-    at = max(n for n in NS if n <= num_samples // 2)
+    at = max(n for n in NS if n <= num_samples)
     return max(epochs, key=lambda epoch: (curves[epoch].estimate[list(curves[epoch].ns).index(at)], -epoch))
 
 
