@@ -1,0 +1,65 @@
+"""Testbeds at sizes that show that they are made: what is in which file, and that a sweep takes them."""
+
+import json
+
+import pytest
+
+from passatn.experiments.small_models import byte_pairs
+from passatn.experiments.sweep.spec import read_spec
+from passatn.experiments.testbeds import KNOWN, math, mini_math
+from passatn.sample.models import load_model
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_mini_math_keeps_functions_and_pairs_apart(tmp_path):
+    mini_math(tmp_path, num_train=40, num_eval=20, pretrain=150)
+    files = {name: rows(tmp_path / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
+    assert {len(files[name]) for name in ("validation", "test")} == {20}
+    assert len(files["train"]) == 40
+    assert {row["metadata"]["function"] for row in files["pretrain"]} == set(KNOWN)
+    for name in ("train", "validation", "test"):
+        assert not {row["metadata"]["function"] for row in files[name]} & set(KNOWN)
+    pairs = {name: {frozenset(operands(row)) for row in of} for name, of in files.items()}
+    assert not pairs["train"] & pairs["test"]
+    assert not pairs["validation"] & (pairs["test"] | pairs["train"])
+    model, tokenizer = load_model(str(tmp_path / "base" / "model"))
+    assert model.config.vocab_size == len(tokenizer)
+    spec, _ = read_spec(tmp_path / "sweep.yaml")
+    assert spec.baseline.name == "CE"
+    assert spec.recipe["model"] == str(tmp_path / "base" / "model")
+
+
+def operands(row):
+    """A and B of a prompt such as <mul>123456=."""
+    digits = row["prompt"].split(">")[1]
+    return digits[:2], digits[2:4]
+
+
+@pytest.mark.slow
+def test_math_deals_problems_out_once(tmp_path):
+    data = tmp_path / "math.jsonl"
+    made = [
+        {"problem": f"What is ${k} + {k + 3}$?", "solution": f"It is $\\boxed{{{2 * k + 3}}}$.", "level": 1,
+         "answer": str(2 * k + 3), "subject": "Algebra", "unique_id": f"t/{k}"}
+        for k in range(60)
+    ]  # fmt: skip
+    data.write_text("".join(json.dumps(row) + "\n" for row in made))
+    math(tmp_path / "bed", data, num_train=10, num_eval=5, longest_prompt=40, num_pretrain=30)
+    files = {name: rows(tmp_path / "bed" / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
+    assert [len(files[name]) for name in ("pretrain", "train", "validation", "test")] == [30, 10, 5, 5]
+    ids = [row["id"] for of in files.values() for row in of]
+    assert len(set(ids)) == len(ids)
+    assert all("boxed" in str(row) for row in files["pretrain"])
+    read_spec(tmp_path / "bed" / "sweep.yaml")
+    with pytest.raises(SystemExit, match="only 30 short problems, 100 are wanted"):
+        math(tmp_path / "other", data, num_train=60, num_eval=20, longest_prompt=40, num_pretrain=30)
+    assert not (tmp_path / "other").exists()
+
+
+def test_digits_stay_apart():
+    tokenizer = byte_pairs(["1234 1234 12"] * 50, 300)
+    assert len(tokenizer("1234")["input_ids"]) == 4
