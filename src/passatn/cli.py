@@ -99,7 +99,7 @@ def train(
     overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
 ) -> None:
-    """Fine-tune a model by cross-entropy or DCO: settings come from the recipe and from --key value."""
+    """Fine-tune a model by cross-entropy, DCO or GRPO (trainer: grpo): settings come from the recipe and from --key value."""
     from passatn.experiments import finetune
     from passatn.experiments.config import RunConfig, read_settings
     from passatn.experiments.progress import TrainingBar
@@ -512,6 +512,8 @@ def verify(
     try:
         if verifying.verifier is None:
             raise ValueError(f"--verifier is missing; there are {', '.join(VERIFIERS)}")
+        if source is not None and (source.is_dir() or not source.exists()):
+            raise ValueError(f"{source}: no such file")
         judge = get_verifier(verifying.verifier, **verifying.limits())
         lines = sys.stdin.buffer if source is None else source.open("rb")
     except (ValueError, OSError) as error:

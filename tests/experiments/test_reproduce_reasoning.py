@@ -1,16 +1,18 @@
 """Table 3, figures 3 and 4 from stored counts, and once from training on."""
 
 import json
+import shlex
 
 import pytest
 
 from passatn.coverage import pass_at_n
-from passatn.experiments.config import ConfigError
+from passatn.experiments.config import ConfigError, RunConfig, read_settings
 from passatn.experiments.reproduce import discarded, reasoning, reasoning_confidence, reasoning_table
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.reasoning import ArmRecord
 from passatn.experiments.reproduce.workspace import Workspace
+from passatn.train import CoverageGRPOConfig
 
 LOG = [{"step": 10, "discarded_candidates": 1.5, "active_fraction": 0.9}, {"step": 20, "discarded_candidates": 6.0}]
 
@@ -76,6 +78,23 @@ def test_discards_are_those_logged(context):
     with pytest.raises(ConfigError, match="no logged steps"):
         discarded.section(context)
     ARMS["dcoa"].record["log"].extend(LOG)
+
+
+@pytest.mark.parametrize(("scale", "num_processes", "problems"), [("small", 1, 32), ("paper", 8, 128)])
+def test_all_three_arms_have_commands_that_train(scale, num_processes, problems, tmp_path):
+    plan = reasoning.plan(Context("table3", scale, Workspace(tmp_path, print)))
+    assert [run.name for run in plan.runs] == ["CE", "DCOa-64", "GRPO"]
+    for run in plan.runs:
+        words = shlex.split(run.command)
+        words = words[words.index("passatn") + 1 :]
+        assert words[:3] == ["train", "--output", str(tmp_path / "shared" / f"run-{run.name}")]
+        config = RunConfig.from_mapping(read_settings(None, words[3:]))
+        size = config.training["per_device_train_batch_size"] * config.training["gradient_accumulation_steps"]
+        assert size * num_processes == problems * config.training.get("num_generations", 1)
+    assert (config.trainer, config.template, config.verifier) == ("grpo", "r1", "math")
+    args = CoverageGRPOConfig(str(tmp_path), use_cpu=True, bf16=False, **config.training)
+    assert (args.num_generations, args.learning_rate, args.max_data_passes) == (8, 1e-6, 5)
+    assert "--template r1" in plan.afterwards[-1]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Groups with equal rewards leave the batch and further problems take their place; what happens when there are none."""
 
 import logging
+from collections import Counter
 
 import pytest
 import torch
@@ -224,3 +225,26 @@ def after_each_step(function):
 def _same_head(model, trainer):
     add_fused_lm_head(model, temperature=trainer.temperature, outputs=("log_probs", "entropy"))
     return model
+
+
+@pytest.mark.parametrize("reuse", [{}, {"steps_per_generation": 4}], ids=["own roll-outs", "reused"])
+def test_training_ends_after_max_data_passes_and_a_resumed_run_does_not_go_on(reuse, tmp_path):
+    """24 problems, groups of four a step: two passes that drop nothing are twelve steps."""
+    settings = {"max_steps": 30, "max_data_passes": 2, "save_strategy": "epoch", "seed": 5, **reuse}
+    trainer = make_grpo(tmp_path, **settings)
+    spy = Spy(trainer)
+    trainer.train()
+    done = trainer.state.global_step
+    assert trainer.ended_early == f"ended at step {done} of 30: 2 passes over the data are used up"
+    assert 48 - trainer.args.groups_per_batch < trainer.coverage_state()["stream"]["position"] <= 48
+    assert max(Counter(prompt for one_round in spy.rounds for prompt, _ in one_round).values()) >= 2
+    assert 4 < done < 12
+    assert done % (2 if reuse else 1) == 0, "roll-outs that are there are trained on"
+    resumed = make_grpo(tmp_path, **settings)
+    resumed_spy = Spy(resumed)
+    resumed.train(resume_from_checkpoint=True)
+    assert (resumed.state.global_step, resumed_spy.rounds) == (done, [])
+    assert_same_weights(resumed.model, weights_of(trainer.model))
+    assert resumed.ended_early == trainer.ended_early
+    with pytest.raises(ValueError, match=r"max_data_passes=0\.1 is less than one batch of this data"):
+        make_grpo(tmp_path, **settings | {"max_data_passes": 0.1}).train()

@@ -202,6 +202,8 @@ def test_prompts_have_the_tokens_of_scoring_and_sampling(chat, tmp_path):
         ({"scale_rewards": "group"}, r"scale_rewards must be 'none', got 'group'"),
         ({"multi_objective_aggregation": "normalize_then_sum"}, r"multi_objective_aggregation must be"),
         ({"max_generation_rounds": 0}, r"max_generation_rounds must be at least 1, got 0"),
+        ({"max_data_passes": 0}, r"max_data_passes must be positive, got 0"),
+        ({"max_data_passes": 2, "refill_groups": False}, r"without refill_groups set num_train_epochs instead"),
         ({"loss_type": "dapo"}, r"refill_groups needs a loss .* dr_grpo or grpo, got loss_type='dapo'; set refill"),
     ],
 )

@@ -5,7 +5,7 @@
 Coverage is computed by teacher forcing, without sampling (paper arXiv 2502.07154, eq. 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -97,19 +97,10 @@ class PassAtNCallback(TrainerCallback):
             self.history.append(evaluation)
         metrics = {f"{self.prefix}_pass@{n}": _pass_at_n(evaluation, n) for n in self.ns}
         if not is_repeated:
-            self._log(metrics)
+            log_as_evaluation(self.trainer, metrics)
             if self.stop_at_n is not None:
                 self._stop_when_over(self.stop_at_n, control)
         return metrics
-
-    def _log(self, metrics: dict[str, float]) -> None:
-        """Log as an evaluation: in training mode TRL would add the training metrics here, and lose them for its own."""
-        model: Any = self.trainer.model
-        mode, model.training = model.training, False
-        try:
-            self.trainer.log(dict(metrics))
-        finally:
-            model.training = mode
 
     def _stop_when_over(self, n: int, control: TrainerControl) -> None:
         scores = [_pass_at_n(evaluation, n) for evaluation in self.history]
@@ -139,6 +130,16 @@ class PassAtNCallback(TrainerCallback):
             if part is not None:
                 log_p[rank :: accelerator.num_processes] = part
         return log_p
+
+
+def log_as_evaluation(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Log as an evaluation: in training mode TRL would add the training metrics here, and lose them for its own."""
+    model: Any = trainer.model
+    mode, model.training = model.training, False
+    try:
+        trainer.log(dict(metrics))
+    finally:
+        model.training = mode
 
 
 def _pass_at_n(evaluation: Evaluation, n: int) -> float:

@@ -199,7 +199,9 @@ def _origin(results: Results, file: Path | None) -> tuple[str, Candidate]:
     folder, step = _training(run, file)
     if folder is not None:
         settings = read_settings(folder / "config.yaml", ())
-        objective, n_passes = settings.get("objective", "dco"), float(settings.get("n_passes", 1))
+        is_grpo = settings.get("trainer") == "grpo"
+        objective = "grpo" if is_grpo else settings.get("objective", "dco")
+        n_passes = None if is_grpo else float(settings.get("n_passes", 1))
         epoch = run.get("epoch", _epoch_of(folder, step))
         return str(folder.resolve()), Candidate(folder.resolve().name, objective, n_passes, step, epoch, setting)
     known = run.get("n_passes", 1 if run.get("kind") == "ce" else None)

@@ -1,6 +1,7 @@
 """One way to configure a run: a YAML recipe, and `--key value` over it.
 
-A recipe is flat: keys of `RunConfig` (what to train on what) and keys of `CoverageConfig` (how), side by side.
+A recipe is flat: keys of `RunConfig` (what to train on what) and keys of the trainer's configuration (how), side by
+side. `trainer` says which trainer: coverage (`CoverageConfig`) or grpo (`CoverageGRPOConfig`).
 """
 
 import dataclasses
@@ -15,8 +16,12 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from passatn.train import CoverageConfig
+from passatn.train import CoverageConfig, CoverageGRPOConfig
 
+TRAINERS = types.MappingProxyType({"coverage": CoverageConfig, "grpo": CoverageGRPOConfig})
+# RunConfig's fields that only one of them has a use for; `trainer` itself is left out of what coverage writes down.
+_OF_COVERAGE = frozenset({"given_log_p", "without_fold", "stop_at_n", "patience", "eval_temperatures"})
+_OF_GRPO = frozenset({"trainer", "strict_format", "eval_samples"})
 # Set by the run directory, not by a recipe.
 RESERVED = frozenset({"output_dir", "logging_dir", "resume_from_checkpoint"})
 
@@ -30,9 +35,11 @@ class RunConfig:
     """What is trained, on which problems, and what is measured meanwhile.
 
     Args:
+        trainer: coverage (cross-entropy, DCO and the objectives to compare with) or grpo (reinforcement learning).
         model: folder, Hub id or .gguf file.
         train_data: a source of problems (`passatn.tasks.load_problems`): file, Hub id, reasoning-gym family, preset.
-        eval_data: held-out problems; exact pass@N on them is logged after each epoch and stored at the end.
+        eval_data: held-out problems; pass@N on them is logged after each epoch and stored at the end. It is exact, of
+            the written answers; with `trainer: grpo` it is estimated from samples.
         preset: how to read both (math, gsm8k, aime, mbpp, humaneval, leandojo, tactics, minif2f, theorems); `columns`
             maps the fields of other files.
         template: prompt template (raw, direct, alpaca, chat, r1, code, tactic).
@@ -45,14 +52,18 @@ class RunConfig:
         eval_ns: the N of pass@N; `stop_at_n` ends training when pass@N at that N fails to improve `patience` times.
         eval_temperatures: sampling temperatures other than 1 at which the held-out problems are scored as well, for
             `passatn recommend`.
-        verifier: judges the roll-outs of `confidence: rollouts` (math, code, exact, python:…; default: math). `exact`
-            compares the answer that a completion states in the template's form.
+        verifier: judges the roll-outs of `trainer: grpo` and of `confidence: rollouts` (math, code, exact, python:…;
+            default: math). `exact` compares the answer that a completion states in the template's form.
+        strict_format: with `trainer: grpo`, reward only what states its answer in the template's form.
+        eval_samples: with `trainer: grpo`, completions of each held-out problem that are sampled and verified; pass@N
+            is estimated for those N of `eval_ns` that are no larger.
         lora: arguments of peft.LoraConfig, to train an adapter instead of all weights.
         dtype: of the weights; "auto" is float32, or with `lora` as stored.
         num_threads: CPU threads of this process (None: torch's default).
-        training: keys of `CoverageConfig`.
+        training: keys of the trainer's configuration.
     """
 
+    trainer: str = "coverage"
     model: str = ""
     train_data: str = ""
     eval_data: str | None = None
@@ -73,6 +84,8 @@ class RunConfig:
     patience: int = 1
     eval_temperatures: list[float] = field(default_factory=list)
     verifier: str | None = None
+    strict_format: bool = True
+    eval_samples: int = 16
     lora: dict[str, Any] | None = None
     dtype: str = "auto"
     trust_remote_code: bool = False
@@ -88,17 +101,23 @@ class RunConfig:
                 required one.
         """
         own = {name: hint for name, hint in get_type_hints(cls).items() if name != "training"}
-        trainer = {item.name: item for item in fields(CoverageConfig) if item.init and item.name not in RESERVED}
+        chosen, other = _trainers(settings.get("trainer"))
+        trainer = _trainer_fields(chosen)
+        own_of_other = _OF_COVERAGE if chosen == "grpo" else _OF_GRPO - {"trainer"}
         values: dict[str, Any] = {}
         training: dict[str, Any] = {}
         for key, value in settings.items():
             if key in own and value is None:
                 continue  # as if it were not there
+            if key in own_of_other:
+                raise ConfigError(f"{key} goes with trainer: {other}, and this is trainer: {chosen}")
             if key in own:
                 parse = {"eval_ns": parse_ns, "eval_temperatures": parse_temperatures}.get(key)
                 values[key] = parse(value, key) if parse else _as_own(key, value, own[key])
             elif key in trainer:
                 training[key] = _as_training(value, trainer[key])
+            elif key in _trainer_fields(other):
+                raise ConfigError(f"{key} is a setting of trainer: {other}, and this is trainer: {chosen}")
             else:
                 close = difflib.get_close_matches(str(key), [*own, *trainer], n=3)
                 hint = f"did you mean {' or '.join(close)}?" if close else "docs/guide.md lists them"
@@ -107,12 +126,22 @@ class RunConfig:
             if not values.get(key):
                 raise ConfigError(f"{key} is not set: give it in the recipe or as --{key}")
         config = cls(**values, training=training)
-        config._check_stopping()
-        if config.verifier is not None and training.get("confidence") != "rollouts":
-            raise ConfigError("verifier judges roll-outs: it goes with confidence: rollouts")
-        if (config.given_log_p is None) == (training.get("confidence") == "given"):
-            raise ConfigError("given_log_p and confidence: given go together: set both (passatn score writes the file)")
+        config._check_samples() if chosen == "grpo" else config._check_coverage()
         return config
+
+    def _check_samples(self) -> None:
+        if self.eval_data is not None and min(self.eval_ns) > self.eval_samples:
+            raise ConfigError(
+                f"eval_ns begins at {min(self.eval_ns)}, and eval_samples {self.eval_samples} give pass@N up to that "
+                "N: raise eval_samples"
+            )
+
+    def _check_coverage(self) -> None:
+        self._check_stopping()
+        if self.verifier is not None and self.training.get("confidence") != "rollouts":
+            raise ConfigError("verifier judges roll-outs: it goes with confidence: rollouts, or trainer: grpo")
+        if (self.given_log_p is None) == (self.training.get("confidence") == "given"):
+            raise ConfigError("given_log_p and confidence: given go together: set both (passatn score writes the file)")
 
     def _check_stopping(self) -> None:
         if self.stop_at_n is None:
@@ -124,7 +153,8 @@ class RunConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """The flat form, as written to config.yaml; reading it back gives an equal RunConfig."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "training" and v not in (None, {}, [])}
+        left_out = {"training"} | (_OF_COVERAGE if self.trainer == "grpo" else _OF_GRPO)
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out and v not in (None, {}, [])}
         return values | {"eval_ns": list(self.eval_ns)} | self.training
 
 
@@ -211,6 +241,19 @@ def _pairs(options: Sequence[str]) -> dict[str, Any]:
     return pairs
 
 
+def _trainers(name: Any) -> tuple[str, str]:
+    """The trainer that settings name, and the other one."""
+    chosen = "coverage" if name is None else name
+    if chosen not in TRAINERS:
+        raise ConfigError(f"trainer must be {' or '.join(TRAINERS)}, got {name!r}")
+    return chosen, next(other for other in TRAINERS if other != chosen)
+
+
+def _trainer_fields(trainer: str) -> dict[str, dataclasses.Field[Any]]:
+    """The keys of a recipe that a trainer's configuration has, by name."""
+    return {item.name: item for item in fields(TRAINERS[trainer]) if item.init and item.name not in RESERVED}
+
+
 def _as_own(key: str, value: Any, hint: Any) -> Any:
     """The value of one of RunConfig's fields, checked against the field's type."""
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -228,7 +271,7 @@ def _as_own(key: str, value: Any, hint: Any) -> Any:
 
 
 def _as_training(value: Any, target: dataclasses.Field[Any]) -> Any:
-    """The value of a field of CoverageConfig; YAML reads 1e-4 as text, but where a number is expected it is one."""
+    """The value of a trainer's field; YAML reads 1e-4 as text, but where a number is expected it is one."""
     kind = str(target.type)
     expects_text = "str" in kind or isinstance(target.default, str)
     if value is False and expects_text and "bool" not in kind:

@@ -5,7 +5,7 @@ passatn evaluate --model runs/ce/model --data test.jsonl --output eval/ce
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from passatn.evaluate import Results, problems_from_arrays
 from passatn.experiments.config import ConfigError
+from passatn.experiments.counting import count_outcomes, outcomes_of
 from passatn.experiments.problems import EncodedProblems
 from passatn.report import write_run_report
-from passatn.sample import Completion, HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
-from passatn.tasks import Problem, get_template
+from passatn.sample import HFEngine, SampleRequest, SamplingParams, score_completions, score_problems
+from passatn.tasks import get_template
 from passatn.verify.exact import ExactVerifier
 from passatn.verify.stated import StatedAnswer
-from passatn.verify.verdict import Outcome, Submission, Verifier
+from passatn.verify.verdict import Outcome, Verifier
 
 
 def score(model: PreTrainedModel, problems: EncodedProblems) -> list[dict[str, Any]]:
@@ -90,11 +91,11 @@ def evaluate(
         "log_p": log_p,
         "is_exact": False,
         "greedy_log_p": np.array([completion.log_prob for completion in greedy]),
-        "greedy_correct": [outcome is Outcome.CORRECT for outcome in _outcomes(greedy, by_id, judge)],
+        "greedy_correct": [outcome is Outcome.CORRECT for outcome in outcomes_of(greedy, by_id, judge)],
     }
     if num_samples:
         parameters = SamplingParams(n=num_samples, temperature=temperature, max_new_tokens=limit, seed=seed)
-        columns |= _count(engine.sample(requests, parameters, progress=True), by_id, judge, num_samples)
+        columns |= count_outcomes(engine.sample(requests, parameters, progress=True), by_id, judge, num_samples)
     metadata = [
         {key: value for key, value in problem.metadata.items() if key in ("level", "subject")}
         for problem in problems.problems
@@ -164,28 +165,7 @@ def objective_of(model: str) -> dict[str, Any]:
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         return {}
+    if settings.get("trainer") == "grpo":
+        return {"objective": "grpo"}
     objective = settings.get("objective", "dco")
     return {"n_passes": settings.get("n_passes", 1)} | ({} if objective == "dco" else {"objective": objective})
-
-
-def _count(
-    completions: Sequence[Completion], problems: Mapping[str, Problem], verifier: Verifier, num_samples: int
-) -> dict[str, Any]:
-    """Counts per problem of samples, and of those that are correct, truncated, or without a verdict of yes or no."""
-    outcomes = _outcomes(completions, problems, verifier)
-    names = {"num_truncated": None, "num_correct": Outcome.CORRECT}
-    names |= {"num_timeouts": Outcome.TIMEOUT, "num_errors": Outcome.ERROR}
-    counted = {name: dict.fromkeys(problems, 0) for name in names}
-    for completion, outcome in zip(completions, outcomes, strict=True):
-        for name, wanted in names.items():
-            counted[name][completion.problem_id] += outcome is wanted
-    return {"num_samples": num_samples} | {name: list(counts.values()) for name, counts in counted.items()}
-
-
-def _outcomes(
-    completions: Sequence[Completion], problems: Mapping[str, Problem], verifier: Verifier
-) -> list[Outcome | None]:
-    """None for a completion that did not end: it is never correct, and is not judged."""
-    submissions = [Submission(problems[c.problem_id], c.text) for c in completions if c.finished]
-    verdicts = iter(verifier.verify(submissions))
-    return [next(verdicts).outcome if completion.finished else None for completion in completions]

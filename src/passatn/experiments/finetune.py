@@ -1,13 +1,15 @@
 """`passatn train`: fine-tune a model on a file of problems by one objective, watching exact pass@N on held-out ones.
 
 passatn train --config recipe.yaml --output runs/dco-256 --n_passes 256
+
+With `trainer: grpo` the parts and the trainer are those of `experiments/grpo.py`; the folder of the run is the same.
 """
 
 import json
 import math
 import shlex
 import shutil
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,35 +21,43 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from passatn.evaluate import ProblemResult, Results
 from passatn.evaluate.callback import Evaluation, PassAtNCallback
+from passatn.experiments import grpo
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.decoding import grid, with_settings
 from passatn.experiments.given import read_given_log_p
 from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems, select_fold
 from passatn.experiments.quiet import silence_trainer
 from passatn.experiments.run_directory import MetricsFile, RunDirectory
+from passatn.experiments.training_parts import (
+    Say,
+    device_defaults,
+    direct_notice,
+    lora_config,
+    model_costs,
+    named_verifier,
+    weight_dtype,
+)
 from passatn.sample.models import load_model
-from passatn.tasks import EncodedExample, get_template
-from passatn.train import CoverageConfig, CoverageTrainer
+from passatn.tasks import EncodedExample
+from passatn.train import CoverageConfig, CoverageGRPOTrainer, CoverageTrainer
 from passatn.train.given import GIVEN_COLUMN
-from passatn.verify.registry import get_verifier
 from passatn.verify.reward import PROBLEM_COLUMN
-from passatn.verify.stated import StatedAnswer
-from passatn.verify.verdict import Verifier
-
-Say = Callable[[str], None]
 
 
 def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
     """What a run would do, without doing it: data, steps, parameters and memory. Loads the model and the data."""
-    parts = _load(config, run, say)
+    with closing(_load(config, run, say)) as parts:
+        numbers = grpo.plan(parts, config) if isinstance(parts, grpo.GRPOParts) else _coverage_plan(parts, config)
+    return {**numbers, "arguments": shlex.join(as_arguments(config.to_mapping()))}
+
+
+def _coverage_plan(parts: "_Parts", config: RunConfig) -> dict[str, Any]:
     args, train = parts.args, parts.train
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
     steps_per_epoch = math.ceil(len(train) / batch)
     examples = [example for answers in _trained_answers(train, args) for example in answers]
     tokens = sum(len(example.prompt_ids) + len(example.completion_ids) for example in examples)
-    parameters = sum(parameter.numel() for parameter in parts.model.parameters())
-    weight_bytes = sum(parameter.numel() * parameter.itemsize for parameter in parts.model.parameters())
-    trained = _count_trained(parts.model, config)
+    costs = model_costs(parts.model, config)
     steps = scheduled_steps(args, len(train))
     rollouts = {"roll-outs per step, at least": batch * args.num_rollouts} if args.draws_rollouts else {}
     return {
@@ -55,12 +65,9 @@ def plan(config: RunConfig, run: RunDirectory, say: Say) -> dict[str, Any]:
         "held-out problems": 0 if parts.held_out is None else len(parts.held_out),
         "optimizer steps": steps,
         **rollouts,
-        "parameters": parameters,
-        "trained parameters": trained,
+        **costs,
         "tokens per epoch": tokens,
-        "training FLOPs (6 · parameters · tokens)": 6 * parameters * tokens * steps // steps_per_epoch,
-        "memory for weights, gradients and AdamW (GB)": round((weight_bytes + 12 * trained) / 1e9, 2),
-        "arguments": shlex.join(as_arguments(config.to_mapping())),
+        "training FLOPs (6 · parameters · tokens)": 6 * costs["parameters"] * tokens * steps // steps_per_epoch,
     }
 
 
@@ -93,7 +100,20 @@ def train(
     run.check(config.to_mapping(), resume=resume, overwrite=overwrite)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    parts = _load(config, run, say)
+    with closing(_load(config, run, say)) as parts:
+        return _train(parts, config, run, say, resume=resume, overwrite=overwrite, bar=bar)
+
+
+def _train(
+    parts: "_Parts | grpo.GRPOParts",
+    config: RunConfig,
+    run: RunDirectory,
+    say: Say,
+    *,
+    resume: bool,
+    overwrite: bool,
+    bar: TrainerCallback | None,
+) -> Results | None:
     try:
         trainer = _build_trainer(parts, config, run, say)
     except BaseException:
@@ -148,8 +168,7 @@ class HeldOut(PassAtNCallback):
         super().on_epoch_end(args, state, control, **kwargs)
         if state.is_world_process_zero:
             last = self.history[-1]
-            path = self.run.evaluations / f"step-{last.step:06d}.json"
-            evaluation_results(self.encoded, last, self.config, self.run).save(path)
+            evaluation_results(self.encoded, last, self.config, self.run).save(self.run.evaluation_file(last.step))
 
 
 def evaluation_results(
@@ -191,14 +210,18 @@ class _Parts:
     held_out: EncodedProblems | None
     given_log_p: list[float] | None = None
 
+    def close(self) -> None:
+        """Nothing is open: the trainer closes what it opens."""
 
-def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
+
+def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts | grpo.GRPOParts:
     """Settings and files before the model: what is wrong with them shows at once."""
+    if config.trainer == "grpo":
+        return grpo.load(config, run, say)
     args = training_arguments(config, run)
     train_rows = read_problems(config.train_data, config, split=config.train_split)
     eval_rows = read_problems(config.eval_data, config, split=config.eval_split) if config.eval_data else None
-    dtype = "float32" if config.dtype == "auto" and config.lora is None else config.dtype
-    model, tokenizer = load_model(config.model, dtype=dtype, trust_remote_code=config.trust_remote_code)
+    model, tokenizer = load_model(config.model, dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code)
     train = encode(train_rows, config, tokenizer, limit=config.limit)
     if config.without_fold is not None:
         train = select_fold(train, config.without_fold, inside=False)
@@ -216,33 +239,37 @@ def _load(config: RunConfig, run: RunDirectory, say: Say) -> _Parts:
 
 def training_arguments(config: RunConfig, run: RunDirectory) -> CoverageConfig:
     """The trainer's configuration; raises ConfigError for settings that cannot be, or not together."""
-    on_gpu = torch.cuda.is_available()
-    defaults: dict[str, Any] = {
-        "use_cpu": not on_gpu,
-        "bf16": on_gpu and torch.cuda.is_bf16_supported(),
-        "gradient_checkpointing": on_gpu,
-        "report_to": "none",
-        "save_strategy": "epoch",
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "max_length": None,
-    }
+    if config.trainer != "coverage":
+        raise ConfigError(f"trainer: {config.trainer} is for passatn train alone, here it must be coverage")
+    defaults = device_defaults() | {"max_length": None}
     try:
         return CoverageConfig(**(defaults | config.training | {"output_dir": str(run.checkpoints)}))
     except (TypeError, ValueError, RuntimeError, ImportError) as error:
         raise ConfigError(f"training settings: {error}") from error
 
 
-def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say) -> CoverageTrainer:
+def _build_trainer(
+    parts: _Parts | grpo.GRPOParts, config: RunConfig, run: RunDirectory, say: Say
+) -> CoverageTrainer | CoverageGRPOTrainer:
+    trainer: CoverageTrainer | CoverageGRPOTrainer
+    if isinstance(parts, grpo.GRPOParts):
+        trainer = grpo.build_trainer(parts, config, run)
+    else:
+        trainer = _build_coverage_trainer(parts, config, run, say)
+    silence_trainer(trainer)
+    trainer.add_callback(MetricsFile(run.metrics))
+    return trainer
+
+
+def _build_coverage_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say) -> CoverageTrainer:
     try:
         trainer = CoverageTrainer(
             parts.model,
             args=parts.args,
             train_dataset=_dataset(parts.train, parts.args, parts.given_log_p),
             processing_class=parts.tokenizer,
-            peft_config=_lora(config),
-            verifier=_verifier(config),
+            peft_config=lora_config(config),
+            verifier=named_verifier(config),
         )
     except (RuntimeError, ImportError) as error:
         raise ConfigError(f"training settings: {error}") from error
@@ -252,8 +279,6 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
             "have F below min_confidence_weight, or exceed max_length," if parts.given_log_p else "exceed max_length"
         )
         say(f"train data: {len(parts.train) - len(kept)} examples {reason} and were left out")
-    silence_trainer(trainer)
-    trainer.add_callback(MetricsFile(run.metrics))
     if parts.held_out is not None:
         trainer.add_callback(HeldOut(trainer, parts.held_out, config, run))
     return trainer
@@ -261,16 +286,10 @@ def _build_trainer(parts: _Parts, config: RunConfig, run: RunDirectory, say: Say
 
 def _reasoning_notice(problems: EncodedProblems, config: RunConfig) -> str | None:
     """One line if what is trained on has no reasoning, which roll-outs are there to sum over."""
+    if notice := direct_notice(config):
+        return notice
     without = sum(not problem.reasoning for problem in problems.problems)
-    if "{reasoning}" not in get_template(config.template).completion:
-        return f"the template {config.template} has no place for reasoning: the model is trained to answer directly"
     return f"{without} of {len(problems)} problems have no reasoning" if without else None
-
-
-def _verifier(config: RunConfig) -> str | Verifier:
-    """What judges roll-outs: a name, which the trainer opens and closes, but for `exact`, which needs the template."""
-    name = config.verifier or "math"
-    return StatedAnswer(get_verifier(name), get_template(config.template)) if name == "exact" else name
 
 
 def _trained_answers(problems: EncodedProblems, args: CoverageConfig) -> list[list[EncodedExample]]:
@@ -297,27 +316,6 @@ def _dataset(problems: EncodedProblems, args: CoverageConfig, given_log_p: list[
     return Dataset.from_dict(columns)
 
 
-def _lora(config: RunConfig) -> Any:
-    if config.lora is None:
-        return None
-    from peft import LoraConfig
-
-    try:
-        return LoraConfig(**({"task_type": "CAUSAL_LM"} | config.lora))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"lora {config.lora}: {error}") from error
-
-
-def _count_trained(model: PreTrainedModel, config: RunConfig) -> int:
-    """Parameters with a gradient. With `lora` the adapter is put into the model to be counted."""
-    if config.lora is None:
-        return sum(parameter.numel() for parameter in model.parameters())
-    from peft import get_peft_model
-
-    adapted = get_peft_model(model, _lora(config))
-    return sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
-
-
 def as_arguments(settings: dict[str, Any]) -> list[str]:
     """Settings as `--key value` words that read back as they are."""
     words = []
@@ -327,7 +325,12 @@ def as_arguments(settings: dict[str, Any]) -> list[str]:
     return words
 
 
-def _finish(trainer: CoverageTrainer, parts: _Parts, config: RunConfig, run: RunDirectory) -> Results | None:
+def _finish(
+    trainer: CoverageTrainer | CoverageGRPOTrainer,
+    parts: _Parts | grpo.GRPOParts,
+    config: RunConfig,
+    run: RunDirectory,
+) -> Results | None:
     """Store the last evaluation and the final model; the model's folder, whole or absent, marks a finished run."""
     results = None
     is_main = trainer.is_world_process_zero()

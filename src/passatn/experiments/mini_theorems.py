@@ -16,7 +16,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import torch
 
 from passatn.evaluate import Results, write_atomically
 from passatn.experiments import finetune
-from passatn.experiments.config import RunConfig
+from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.expert_iteration import ExpertConfig, proof_search, run_expert, search_settings
 from passatn.experiments.options import EngineOptions
 from passatn.experiments.proving_options import SearchOptions
@@ -42,6 +42,7 @@ MICRO_BATCHES = 4
 class Settings:
     """Sizes of the experiment."""
 
+    theorem_seed: int = 1
     base: str | None = None
     """A model to start from, in place of one that is pre-trained here."""
     pretrain_families: tuple[str, ...] = ("propositional", "equations", "lists")
@@ -65,7 +66,7 @@ class Settings:
     longest_tactic: int = 40
     eval_epochs: tuple[int, ...] = (4, 8, 16)
     """After which a model searches the validation theorems, to choose among them."""
-    validation_samples: int = 64
+    validation_samples: int = 128
     num_samples: int = 1024
     large_samples: int = 5120
     """Of the last models of one seed: pass@4k, and one model with five times 1,024."""
@@ -114,17 +115,39 @@ class Data:
         return self.folder / "tune" / "test.jsonl"
 
 
+def begin(settings: Settings, folder: Path) -> tuple[Data, str | Path]:
+    """Theorems and base model; a folder that was made with other settings is refused.
+
+    Raises:
+        ConfigError: one line that names what differs.
+    """
+    file, wanted = folder / "settings.json", json.loads(json.dumps(asdict(settings)))
+    if not file.exists():
+        write_atomically(file, (json.dumps(wanted, indent=1) + "\n").encode())
+    before = json.loads(file.read_text())
+    if before != wanted:
+        names = ", ".join(sorted(name for name in before | wanted if before.get(name) != wanted.get(name)))
+        raise ConfigError(f"{folder} was made with other settings ({names}): choose another --output")
+    data = prepare(settings, folder / "data")
+    return data, build_base(settings, data, folder / "base")
+
+
 def prepare(settings: Settings, folder: Path) -> Data:
     """Generate the theorems, and deal them out: of those to be tuned on, the last ones are without a proof."""
     data = Data(folder)
     wanted = {
         "pretrain": TheoremSettings(
-            num_train=settings.num_pretrain, num_validation=0, num_test=0, families=settings.pretrain_families
+            num_train=settings.num_pretrain,
+            num_validation=0,
+            num_test=0,
+            seed=settings.theorem_seed,
+            families=settings.pretrain_families,
         ),
         "tune": TheoremSettings(
             num_train=settings.num_train + settings.num_unproved,
             num_validation=settings.num_test,
             num_test=settings.num_test,
+            seed=settings.theorem_seed,
             families=settings.families,
         ),
     }
@@ -223,11 +246,11 @@ def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Pat
 
 
 def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
-    """The epoch with the best pass@(all samples) on validation; of equal ones the first, of one that one."""
+    """The epoch with the best pass@(half of the samples) on validation; of equal ones the first, of one that one."""
     if len(epochs) == 1:
         return epochs[0]
     curves = {epoch: Results.load(folder / f"validation-{epoch}" / "results.json").pass_at_n[0] for epoch in epochs}
-    at = max(n for n in NS if n <= num_samples)
+    at = max(n for n in NS if n <= num_samples // 2)
     return max(epochs, key=lambda epoch: (curves[epoch].estimate[list(curves[epoch].ns).index(at)], -epoch))
 
 
@@ -292,9 +315,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     settings = Settings()
-    data = prepare(settings, args.output / "data")
-    base = build_base(settings, data, args.output / "base")
-    arms = [arm for arm in ARMS if arm.name in args.arms.split(",")]
+    chosen = args.arms.split(",")
+    if unknown := set(chosen) - {arm.name for arm in ARMS}:
+        parser.error(f"--arms {min(unknown)!r}: there are {', '.join(arm.name for arm in ARMS)}")
+    arms = [arm for arm in ARMS if arm.name in chosen]
+    try:
+        data, base = begin(settings, args.output)
+    except ConfigError as error:
+        parser.error(str(error))
     for seed in map(int, filter(None, args.seeds.split(","))):
         for arm in arms:
             run_arm(arm, seed, settings, data, base, args.output / "arms" / f"{arm.name}, seed {seed}")

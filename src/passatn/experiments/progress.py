@@ -23,7 +23,7 @@ def make_progress(description_width: int = 28, bar_width: int = 30) -> Progress:
 
 
 class TrainingBar(TrainerCallback):
-    """A bar over optimizer steps, with the latest loss and the latest pass@N, at the largest N, beside it."""
+    """A bar over optimizer steps, with the latest loss or reward and pass@N, at the largest N, beside it."""
 
     def __init__(self) -> None:
         self._progress = make_progress(description_width=0, bar_width=16)
@@ -42,6 +42,8 @@ class TrainingBar(TrainerCallback):
         for name, value in (logs or {}).items():
             if name in ("loss", "surrogate_loss"):
                 self._notes["loss"] = f"loss {value:.3f}"
+            elif name == "reward":
+                self._notes["reward"] = f"reward {value:.3f}"
             elif name.startswith("eval_pass@"):
                 self._notes["pass@N"] = f"{name.removeprefix('eval_')} {100 * value:.1f} %"
         if state.is_world_process_zero:

@@ -51,6 +51,9 @@ class RunDirectory:
         """One results.json per evaluation on held-out problems, in order of steps."""
         return sorted(self.evaluations.glob("step-*.json"))
 
+    def evaluation_file(self, step: int) -> Path:
+        return self.evaluations / f"step-{step:06d}.json"
+
     def check(self, config: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Whether a run of these settings may use the folder; nothing is written or deleted.
 

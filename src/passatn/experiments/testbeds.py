@@ -166,7 +166,7 @@ def main() -> None:
         num_train=args.num_train,
         num_eval=args.num_eval,
         longest_prompt=args.longest_prompt,
-        num_pretrain=args.pretrain or 8000,
+        num_pretrain=args.pretrain or 6000,
     )
 
 

@@ -59,6 +59,9 @@ class CoverageGRPOTrainer(AtomicCheckpointMixin, GRPOTrainer):
     come from a `CandidateStream`: its position is in the checkpoint, and a resumed run ends like the uninterrupted one
     as long as every optimizer step generates its own roll-outs (the default).
 
+    Attributes:
+        ended_early: why training ended before its last scheduled step; None if it did not.
+
     Raises:
         TypeError: `args` is not a CoverageGRPOConfig.
         ValueError: the data set cannot be refilled from, or does not fit the batch.
@@ -86,6 +89,7 @@ class CoverageGRPOTrainer(AtomicCheckpointMixin, GRPOTrainer):
         self._stream: CandidateStream | None = None
         self._rollouts_seen, self._epochs_done = 0, 0
         self._batch_is_empty, self._step_is_empty = False, False
+        self.ended_early: str | None = None
         if args.refill_groups:
             _check_refill(args, train_dataset)
         super().__init__(model=model, reward_funcs=reward_funcs, args=args, train_dataset=train_dataset, **kwargs)
@@ -158,12 +162,25 @@ class CoverageGRPOTrainer(AtomicCheckpointMixin, GRPOTrainer):
         """The step's micro-batches; under refilling they are empty here, and drawn when roll-outs are generated."""
         if self._stream is None:
             return super().get_batch_samples(epoch_iterator, num_batches, device)
-        if self.state.global_step >= self.state.max_steps:
-            # A finished run that is resumed in the middle of an epoch: Trainer would take one more step.
+        # A finished run that is resumed in the middle of an epoch: Trainer would take one more step.
+        if self.state.global_step >= self.state.max_steps or self._is_used_up(self._stream):
             self.control.should_training_stop = True
             return [], None
         self._step_is_empty = True
         return [[] for _ in range(num_batches)], None
+
+    def _is_used_up(self, stream: CandidateStream) -> bool:
+        """Whether the next step would generate roll-outs, and there is no batch of problems left to do it for."""
+        assert self.args.steps_per_generation is not None
+        if self._step % (self.args.steps_per_generation * self.num_iterations):
+            return False
+        if stream.num_left >= self.args.groups_per_batch:
+            return False
+        done, passes = self.state.global_step, self.args.max_data_passes
+        self.ended_early = (
+            f"ended at step {done} of {self.state.max_steps}: {passes:g} passes over the data are used up"
+        )
+        return True
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         """TRL's, moved on to the epoch that is resumed: its order depends on how often it was gone through."""
@@ -276,11 +293,15 @@ class CoverageGRPOTrainer(AtomicCheckpointMixin, GRPOTrainer):
                 another seed.
         """
         args = self.args
-        self._rollouts_seen, self._epochs_done = 0, 0
+        self._rollouts_seen, self._epochs_done, self.ended_early = 0, 0, None
         self._batch_is_empty, self._step_is_empty = False, False
         if args.refill_groups:
             seed = args.seed if args.data_seed is None else args.data_seed
-            self._stream = CandidateStream(len(self._prompts), seed, shuffle=bool(args.shuffle_dataset))
+            self._stream = CandidateStream(
+                len(self._prompts), seed, shuffle=bool(args.shuffle_dataset), max_passes=args.max_data_passes
+            )
+            if self._stream.num_left < args.groups_per_batch:
+                raise ValueError(f"max_data_passes={args.max_data_passes:g} is less than one batch of this data")
         resume_from_checkpoint = checkpoint_to_resume(args.output_dir, resume_from_checkpoint)
         if resume_from_checkpoint:
             self._load_coverage_state(resume_from_checkpoint)

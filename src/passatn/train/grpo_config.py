@@ -1,4 +1,4 @@
-"""Configuration of the GRPO baseline and of pass@N-aware reinforcement learning: TRL's GRPOConfig and four fields.
+"""Configuration of the GRPO baseline and of pass@N-aware reinforcement learning: TRL's GRPOConfig and five fields.
 
 The defaults are the baseline of arXiv 2502.07154, section 5.2: Dr. GRPO (arXiv 2503.20783), no KL term, one update per
 batch of roll-outs, 8 of them per problem at temperature 1, learning rate 1e-6 after 20 steps of warm-up. The paper's
@@ -30,6 +30,8 @@ class CoverageGRPOConfig(GRPOConfig):
         max_generation_rounds: how often roll-outs are generated for one batch at most. A batch that is not full then
             (or after one pass over the data) is trained on as it is, averaged over the groups it has; without any
             group the weights stay as they are. Either is logged.
+        max_data_passes: end once this many passes over the data have been rolled out; where groups are dropped that is
+            before the last scheduled step. The paper's epochs are such passes. None: run all scheduled steps.
 
     Raises:
         ValueError: a field is out of range, or cannot be combined with the rest.
@@ -46,6 +48,9 @@ class CoverageGRPOConfig(GRPOConfig):
     )
     max_generation_rounds: int = field(
         default=10, metadata={"help": "Most generation rounds per batch; a batch that is not full then stays short."}
+    )
+    max_data_passes: float | None = field(
+        default=None, metadata={"help": "End after this many passes over the data (None: all scheduled steps)."}
     )
     # Other defaults than TRL's.
     loss_type: str = field(default="dr_grpo", metadata={"help": "See GRPOConfig; dr_grpo has no length bias."})
@@ -69,6 +74,13 @@ class CoverageGRPOConfig(GRPOConfig):
             )
         if self.max_generation_rounds < 1:
             raise ValueError(f"max_generation_rounds must be at least 1, got {self.max_generation_rounds}")
+        if self.max_data_passes is not None:
+            if not self.max_data_passes > 0:
+                raise ValueError(f"max_data_passes must be positive, got {self.max_data_passes}")
+            if not self.refill_groups:
+                raise ValueError(
+                    "max_data_passes counts passes under refilling; without refill_groups set num_train_epochs instead"
+                )
         if self.refill_groups and self.loss_type not in REFILL_LOSSES:
             raise ValueError(
                 f"refill_groups needs a loss that is a mean over roll-outs, {' or '.join(REFILL_LOSSES)}, got "

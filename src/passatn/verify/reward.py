@@ -15,7 +15,7 @@ from typing import Any
 
 from passatn.tasks import Problem, PromptTemplate, extract_answer
 from passatn.verify.registry import get_verifier
-from passatn.verify.verdict import Outcome, Submission, Verifier
+from passatn.verify.verdict import Outcome, Submission, Verdict, Verifier
 
 PROBLEM_COLUMN = "problem"
 """The column of the data set that holds each problem's record as JSON."""
@@ -34,7 +34,8 @@ class VerifierReward:
         self.verifier = get_verifier(verifier) if isinstance(verifier, str) else verifier
         self.template = template
         self.strict = strict
-        self.__name__ = self.verifier.name  # what TRL logs the reward under
+        self.__name__ = self.name = self.verifier.name  # what TRL logs the reward under
+        self.version = f"{self.verifier.version}/{template.name}" if strict else self.verifier.version
 
     def __call__(
         self,
@@ -55,19 +56,28 @@ class VerifierReward:
                 "passatn.train.grpo_data.prompt_dataset"
             )
         texts = [_text(completion) for completion in completions]
-        stated = [extract_answer(self.template, text) for text in texts] if self.strict else texts
-        pairs = zip(problem, stated, strict=True)
-        submissions = [Submission(_problem(record), text) for record, text in pairs if text is not None]
-        outcomes = iter([verdict.outcome for verdict in self.verifier.verify(submissions)])
-        judged = [Outcome.INCORRECT if text is None else next(outcomes) for text in stated]
+        given = [Submission(_problem(record), text) for record, text in zip(problem, texts, strict=True)]
+        judged = [verdict.outcome for verdict in self.verify(given)]
         if log_metric is not None:
-            log_metric("answer_in_format", len(submissions) / len(texts))
+            log_metric("answer_in_format", sum(self._stated(text) is not None for text in texts) / len(texts))
             log_metric("verifier_failed", sum(o in (Outcome.TIMEOUT, Outcome.ERROR) for o in judged) / len(texts))
         return [float(outcome is Outcome.CORRECT) for outcome in judged]
+
+    def verify(self, submissions: Sequence[Submission]) -> list[Verdict]:
+        """Verdicts by the rule of the reward, in order: what states no answer in the form asked for is incorrect."""
+        stated = [self._stated(item.completion) for item in submissions]
+        pairs = zip(submissions, stated, strict=True)
+        judged = [Submission(item.problem, text) for item, text in pairs if text is not None]
+        verdicts = iter(self.verifier.verify(judged))
+        unstated = Verdict(Outcome.INCORRECT, detail="no answer in the template's form")
+        return [unstated if text is None else next(verdicts) for text in stated]
 
     def close(self) -> None:
         """Release the verifier's processes; safe to call twice."""
         self.verifier.close()
+
+    def _stated(self, text: str) -> str | None:
+        return extract_answer(self.template, text) if self.strict else text
 
 
 def _text(completion: Any) -> str:

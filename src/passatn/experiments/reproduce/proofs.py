@@ -82,15 +82,11 @@ class Proofs:
         torch.set_num_threads(1)
         if not self.folder.exists():
             self.context.workspace.note("proofs", self.recipe)
-        return self._data, self._base
+        return self._made
 
     @cached_property
-    def _data(self) -> mini_theorems.Data:
-        return mini_theorems.prepare(self.settings, self.folder / "data")
-
-    @cached_property
-    def _base(self) -> str | Path:
-        return mini_theorems.build_base(self.settings, self._data, self.folder / "base")
+    def _made(self) -> tuple[mini_theorems.Data, str | Path]:
+        return mini_theorems.begin(self.settings, self.folder)
 
 
 def describe(context: Context) -> str:

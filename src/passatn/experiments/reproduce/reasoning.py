@@ -146,6 +146,26 @@ TOKENS = 320
 """Mean length of a problem with its solution."""
 
 
+# What differs with GRPO; max_data_passes since the paper's epochs count the problems that are dropped.
+_GRPO: Mapping[str, Any] = {
+    "trainer": "grpo",
+    "template": "r1",
+    "verifier": "math",
+    "num_generations": 8,
+    "learning_rate": 1e-6,
+    "max_data_passes": 5,
+}
+
+
+def _grpo(common: Mapping[str, Any], *, is_small: bool, longest: int) -> dict[str, Any]:
+    """As many problems a batch as the other arms; its size counts their roll-outs."""
+    accumulation = common["gradient_accumulation_steps"] * _GRPO["num_generations"]
+    # The text of r1 is longer than that of the other arms' template.
+    prompts = {"max_prompt_tokens": common["max_prompt_tokens"] + 128} if is_small else {}
+    own = {"gradient_accumulation_steps": accumulation, "max_completion_length": longest}
+    return {**common, **_GRPO, **own, **prompts}
+
+
 def plan(context: Context) -> Plan:
     output = context.workspace.output
     if context.scale == "demo":
@@ -165,26 +185,27 @@ def plan(context: Context) -> Plan:
         "CE": {"n_passes": 1},
         "DCOa-64": {"n_passes": 64, **_ROLLOUTS, "rollout_max_new_tokens": longest},
     }
+    arms = {name: common | objective for name, objective in objectives.items()}
+    arms["GRPO"] = _grpo(common, is_small=is_small, longest=longest)
     runs, afterwards = [], []
-    for name, objective in objectives.items():
+    for name, chosen in arms.items():
         folder = output / "shared" / f"run-{name}"
-        chosen = common | objective
         if is_small:
             runs.append(PlannedRun(name, train_command(chosen, folder)))
         else:
-            costs = estimate(LLAMA_8B, H100, "fsdp2", micro_batch=8, tokens=TOKENS, examples=5 * 12_000)
+            trained = chosen.get("num_generations", 1) * 5 * 12_000
+            costs = estimate(LLAMA_8B, H100, "fsdp2", micro_batch=8, tokens=TOKENS, examples=trained)
             assumption = f"{TOKENS} tokens an example; roll-outs and their engine's memory not counted"
             runs.append(
                 PlannedRun(name, launch_command(chosen, folder, engine_file(output, "fsdp2")), costs, assumption)
             )
         afterwards.append(
             f"passatn sample --model {folder}/model --data {context.data_file('math_test*.jsonl*') or 'math'} "
-            f"--preset math --template alpaca --num-samples 64 --max-new-tokens {longest} --verifier math "
-            f"--output {output}/shared/samples-{name}"
+            f"--preset math --template {chosen['template']} --num-samples 64 --max-new-tokens {longest} "
+            f"--verifier math --output {output}/shared/samples-{name}"
         )
     notes = [
-        "GRPO has no command of its own: CoverageGRPOTrainer and CoverageGRPOConfig in Python (docs/guide.md), 8 "
-        "roll-outs a problem, 128 problems a batch, learning rate 1e-6",
+        "GRPO starts from the base model, as in the paper; where that solves nothing, no step changes it",
         "the samples are not read back into the table yet: passatn evaluate --samples … gives their pass@N",
     ]
     return Plan(runs, afterwards, notes)
