@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
+from transformers import LlamaForCausalLM, TrainerCallback
 
 from passatn.evaluate.callback import PassAtNCallback
 from passatn.experiments.quiet import quiet_libraries, silence_trainer
+from passatn.experiments.small_models import small_llama
 from passatn.sample import HFEngine, SampleRequest
 from passatn.tasks import EncodedExample
 from passatn.tasks.mini_math import (
-    EOS_ID,
     FUNCTION_IDS,
     MAX_COMPLETION_LENGTH,
-    PAD_ID,
-    VOCABULARY,
     MiniMathBatch,
     Split,
     build_tokenizer,
@@ -84,22 +82,8 @@ def pretrain(
     """Train the base model on fresh problems by cross-entropy and save it; an existing one is left alone."""
     if (output_dir / "model.safetensors").exists():
         return
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(VOCABULARY),
-            hidden_size=hidden_size,
-            intermediate_size=8 * hidden_size // 3,
-            num_hidden_layers=num_layers,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=16,
-            initializer_range=0.06,
-            pad_token_id=PAD_ID,
-            eos_token_id=EOS_ID,
-            bos_token_id=None,
-            tie_word_embeddings=False,
-        )
+    model = small_llama(
+        build_tokenizer(), hidden=hidden_size, layers=num_layers, context=16, initializer_range=0.06, seed=seed
     )
     # Tokens far apart from the start: fine-tuning moves ten of these rows, at a rate set for unit scale.
     torch.nn.init.normal_(model.model.embed_tokens.weight)

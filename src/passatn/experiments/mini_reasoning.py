@@ -19,16 +19,16 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback
+from transformers import LlamaForCausalLM, TrainerCallback
 
 from passatn.evaluate import write_atomically
 from passatn.experiments.quiet import quiet_libraries, silence_trainer
+from passatn.experiments.small_models import small_llama
 from passatn.sample import HFEngine, SampleRequest, SamplingParams
 from passatn.tasks import Problem, encode_problems, extract_answer, get_template
 from passatn.tasks.mini_reasoning import (
     LONGEST_COMPLETION,
     TEMPLATE,
-    VOCABULARY,
     build_tokenizer,
     chains,
     singles,
@@ -109,23 +109,7 @@ def pretrain(settings: Settings, folder: Path) -> None:
     """The base model: single operations by cross-entropy; an existing one is left alone."""
     if (folder / "model.safetensors").exists():
         return
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(VOCABULARY),
-            hidden_size=96,
-            intermediate_size=256,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=40,
-            initializer_range=0.06,
-            pad_token_id=0,
-            eos_token_id=1,
-            bos_token_id=None,
-            tie_word_embeddings=False,
-        )
-    )
+    model = small_llama(build_tokenizer(), hidden=96, layers=3, context=40, initializer_range=0.06)
     args = CoverageConfig(
         **_common(folder),
         loss_normalization="token",

@@ -36,9 +36,10 @@ def small_llama(
     context: int,
     kv_heads: int = 4,
     initializer_range: float = 0.02,
+    seed: int = 0,
 ) -> LlamaForCausalLM:
-    """Four heads, a feed-forward of 8/3 of the width, embeddings apart from the head; weights from seed 0."""
-    torch.manual_seed(0)
+    """Four heads, a feed-forward of 8/3 of the width, embeddings apart from the head."""
+    torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
