@@ -1,6 +1,7 @@
 """The comparison on generated theorems: its tables from counts, and the whole at a size that shows that it runs."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,14 +9,17 @@ import pytest
 from passatn.experiments.config import ConfigError
 from passatn.experiments.mini_theorems import ARMS, Data, Settings, begin, run_arm
 from passatn.experiments.mini_theorems_report import (
+    ArmRuns,
     differences,
     expert_table,
     large_table,
     lengths,
     main_table,
     plot,
+    raw_counts,
     read_runs,
     who_finds,
+    widths,
 )
 from passatn.experiments.small_models import byte_pairs
 from passatn.prove.records import DepthCounts, FoundProof, SearchRecord
@@ -51,12 +55,13 @@ def test_an_arm_runs_and_is_not_run_again(tmp_path):
     assert "| CE | 1 | last (2) |" in main_table(runs, [1, 4])
 
 
-def store(folder, arm, seed, last, best):
-    """`last` and `best`: correct ones of 16 roll-outs per theorem."""
-    for name, counts in (("test-4", last), ("test-2", best)):
+def store(folder, arm, seed, last, best, num_samples=16):
+    """`last` and `best`: correct ones of 16 roll-outs per theorem, after the last epoch of `num_samples`."""
+    for name, counts, number in (("test-4", last, num_samples), ("test-2", best, 16)):
         records = folder / "arms" / f"{arm}, seed {seed}" / name / "records"
         records.mkdir(parents=True)
-        lines = [json.dumps(made(f"t{k}", count).to_dict()) for k, count in enumerate(counts)]
+        made_up = [replace(made(f"t{k}", count), num_samples=number) for k, count in enumerate(counts)]
+        lines = [json.dumps(record.to_dict()) for record in made_up]
         (records / "one.jsonl").write_text("\n".join(lines) + "\n")
     entry = {"arm": arm, "seed": seed, "epochs": [2, 4], "best": 2, "last": 4}
     (folder / "arms" / f"{arm}, seed {seed}" / "arm.json").write_text(json.dumps(entry))
@@ -100,6 +105,82 @@ def test_tables_are_those_of_the_counts(tmp_path):
     assert "| CE | 1 | 50.0 | 50.0 |" in large  # seed 1
     assert f"| CE, 5N samples | 0 | {100 * (1 - wrong) / 2:.1f} |  |" in large
     assert "| ensemble, N from each | 0 | 71.9 | 100.0 |" in large
+
+
+def test_the_raw_counts_are_those_of_each_theorem(tmp_path):
+    store(tmp_path, "CE", 0, last=[8, 0], best=[4, 5])
+    store(tmp_path, "CE", 3, last=[1, 2], best=[3, 4], num_samples=32)
+    store(tmp_path, "N_eff = 8", 0, last=[0, 6], best=[7, 0])
+    counts = json.loads(json.dumps(raw_counts(read_runs(tmp_path))))
+    epochs = {"last_epoch": 4, "best_epoch": 2, "best_num_samples": 16}
+    assert counts == {
+        "CE": [
+            {"seed": 0, "num_samples": 16, "last": {"t0": 8, "t1": 0}, "best": {"t0": 4, "t1": 5}} | epochs,
+            {"seed": 3, "num_samples": 32, "last": {"t0": 1, "t1": 2}, "best": {"t0": 3, "t1": 4}} | epochs,
+        ],
+        "N_eff = 8": [{"seed": 0, "num_samples": 16, "last": {"t0": 0, "t1": 6}, "best": {"t0": 7, "t1": 0}} | epochs],
+    }
+
+
+def explored(name, distinct, log_prob):
+    """16 draws from the first state, `distinct` of them different; a proof of one tactic if `log_prob` is given."""
+    proofs = () if log_prob is None else (FoundProof(("rfl",), 4, log_prob, is_checked=True),)
+    counts = DepthCounts(num_states=1, num_drawn=16, num_distinct=distinct, num_valid=1, num_valid_drawn=4)
+    return replace(made(name, 0), num_correct=4 * len(proofs), depths=(counts,), proofs=proofs)
+
+
+def one_run(*by_seed):
+    number = len(by_seed)
+    return [ArmRuns("CE", tuple(range(number)), by_seed, by_seed, (4,) * number, (2,) * number)]
+
+
+def cells(table):
+    return [cell.strip() for cell in table.splitlines()[2].strip("| ").split(" | ")]
+
+
+def test_widths_are_means_over_seeds_beside_the_first_seed_s_interval():
+    def of(distinct):
+        """The W of which 16 draws show W (1 − (1 − 1/W)^16) = `distinct`."""
+        low, high = 1.0, 100.0
+        for _ in range(100):
+            middle = (low + high) / 2
+            is_low = middle * (1 - (1 - 1 / middle) ** 16) < distinct
+            low, high = (middle, high) if is_low else (low, middle)
+        return low
+
+    same = [explored(f"t{k}", 2, -math.log(2)) for k in range(8)]
+    other = [explored(f"t{k}", 4, -math.log(8)) for k in range(8)]
+    name, mean, alone, steps, valid = cells(widths(one_run(same, other)))
+    assert (name, mean, steps, valid) == ("CE", f"{(of(2) + of(4)) / 2:.1f}", "5.0", "25 %")
+    assert alone == f"{of(2):.1f} [{of(2):.1f}, {of(2):.1f}]", "all theorems of the first seed are alike"
+    # Of the theorems half show 2 and half 4 distinct ones. How many wide ones a resample of eight holds is binomial;
+    # P(at most 0) = 0.4 % and P(at most 1) = 3.5 %, so that its 2.5 % and 97.5 % points are 1 and 7.
+    mixed = [explored(f"t{k}", 2 + 2 * (k % 2), None) for k in range(8)]
+    _, mean, alone, steps, _ = cells(widths(one_run(mixed, other)))
+    assert (mean, steps) == (f"{(of(3) + of(4)) / 2:.1f}", "8.0")
+    assert alone == f"{of(3):.1f} [{of(2 + 2 * 1 / 8):.1f}, {of(2 + 2 * 7 / 8):.1f}]"
+
+
+def test_widths_that_nothing_is_known_of():
+    nowhere = [replace(made("t0", 0), depths=())]
+    assert cells(widths(one_run(nowhere))) == ["CE", "–", "–", "–", "0 %"]
+    everywhere = [explored(f"t{k}", 16, None) for k in range(3)]
+    assert cells(widths(one_run(everywhere))) == ["CE", "∞", "∞ [∞, ∞]", "–", "25 %"]
+
+
+def test_who_finds_names_what_one_arm_alone_found():
+    first = [made(f"t{k}", int(k < 14)) for k in range(20)]
+    second = [made(f"t{k}", int(k in (0, 15))) for k in range(20)]
+    none = [made(f"t{k}", 0) for k in range(20)]
+    runs = [replace(one_run(records)[0], name=name) for name, records in {"A": first, "B": second, "C": none}.items()]
+    table, _, names = who_finds(runs).partition("\n\n")
+    assert "| A | 14 | 13 |" in table
+    assert "| B | 2 | 1 |" in table
+    assert names.splitlines() == [
+        f"- found by A alone: {', '.join(f't{k}' for k in range(1, 13))} and 1 more",
+        "- found by B alone: t15",
+    ]
+    assert "alone:" not in who_finds([runs[0], runs[0]])
 
 
 def test_no_token_crosses_the_mark():

@@ -97,7 +97,8 @@ def test_bad_arguments_of_verify_exit_with_2(passatn, tmp_path):
     assert "unknown verifier 'psychic'" in unknown.err
     missing = passatn("verify", "--verifier", "exact", tmp_path / "nothing.jsonl")
     assert missing.code == 2
-    assert "nothing.jsonl" in missing.err
+    assert missing.err.strip() == f"error: {tmp_path / 'nothing.jsonl'}: no such file"
+    assert passatn("verify", "--verifier", "exact", tmp_path).err.strip() == f"error: {tmp_path}: no such file"
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from passatn.evaluate import Results
 from passatn.experiments import expert_iteration
 from passatn.experiments.expert_iteration import ExpertConfig, run_expert
 from passatn.experiments.quiet import quiet_libraries
+from passatn.lean import LeanPool
 from passatn.prove.record_files import RecordFiles, read_records
 from passatn.prove.records import FoundProof, SearchRecord, merge, problem_results
 from passatn.prove.theorem import theorems_of
@@ -74,10 +75,16 @@ def make_config(folder: Path, **changes: Any) -> ExpertConfig:
     return ExpertConfig(**(settings | changes))
 
 
-def made_up_search(after_record: Callable[[Path], None] = lambda _: None) -> Any:
+class MadeUpSearch:
     """Eight roll-outs a theorem; a theorem that is in the folder already is not searched again."""
 
-    def search(model: Path, theorems: Path, output: Path, num_samples: int) -> None:
+    def __init__(self, after_record: Callable[[Path], None] = lambda _: None) -> None:
+        self.after_record = after_record
+
+    def open_lean(self) -> LeanPool:
+        return LeanPool()
+
+    def __call__(self, model: Path, theorems: Path, output: Path, num_samples: int) -> None:
         assert (model / "model.safetensors").exists()
         if (output / "results.json").exists():
             return
@@ -99,11 +106,9 @@ def made_up_search(after_record: Callable[[Path], None] = lambda _: None) -> Any
                     proofs=found,
                 )
             )
-            after_record(output)
+            self.after_record(output)
         records = merge(read_records(output / "records"))
         Results.from_problems({"name": "s"}, problem_results(records), [1, 8]).save(output / "results.json")
-
-    return search
 
 
 def kill_at(place: str) -> Any:
@@ -124,7 +129,7 @@ def kill_at(place: str) -> Any:
             return write(path, data)
 
         expert_iteration.write_atomically = killed  # type: ignore[assignment]
-    return made_up_search(die) if place == "search" else made_up_search()
+    return MadeUpSearch(die) if place == "search" else MadeUpSearch()
 
 
 class KillInIteration1(TrainerCallback):

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from expert_run import KNOWN, made_up_search, make_config, theorem, write_inputs
+from expert_run import KNOWN, UNPROVED, MadeUpSearch, make_config, theorem, write_inputs
+from lake_project import executable, standin_project
 from safetensors.torch import load_file
 from search_records import proof, record
 
 from passatn.experiments.config import ConfigError
-from passatn.experiments.expert_iteration import run_expert
+from passatn.experiments.expert_iteration import proof_search, run_expert
+from passatn.experiments.options import EngineOptions
+from passatn.experiments.proving_options import SearchOptions
 from passatn.experiments.quiet import quiet_libraries
-from passatn.lean import LeanPool, LeanUnavailableError, embedded_lean
+from passatn.lean import Goal, GoalError, LeanPool, LeanUnavailableError, embedded_lean
+from passatn.lean.prelude import HEADER
 from passatn.prove.expert import found_steps, known_steps
 from passatn.tasks.problem import Problem, ProblemError
 from tiny_files import write_jsonl
@@ -55,6 +59,19 @@ def test_found_proofs_become_states_and_tactics(lean):
     assert notices[0].startswith("left out, a found proof that does not replay: wrong: step 1 of 1")
 
 
+def test_a_statement_that_lean_refuses_costs_its_own_proofs_only(lean):
+    proved = {"num_samples": 4, "num_correct": 1, "proofs": (proof("rfl"),)}
+    elsewhere = record("b", statement="theorem t : Odd 3", **proved)
+    header = record("c", statement="theorem t : 1 = 1", header="open Nowhere", **proved)
+    steps, notices = found_steps(lean, [record("a", **proved), elsewhere, header, record("d", **proved)])
+    assert [step.id for step in steps] == ["a/found-1#1", "d/found-1#1"]
+    said = "left out, a found proof that does not replay: "
+    assert [notice.removeprefix(said).split(": ")[:2] for notice in notices] == [
+        ["b", "Lean does not accept the statement"],
+        ["c", "Lean does not accept the header"],
+    ]
+
+
 def test_known_proofs_are_replayed(lean):
     def problem(**metadata: Any) -> Problem:
         return Problem("p1", "t", (), metadata={"statement": "theorem t (p : Prop) : p → p"} | metadata)
@@ -77,7 +94,7 @@ def undisturbed(lean, tmp_path_factory) -> tuple[Path, list[Any], list[str]]:
     lines: list[str] = []
     config = make_config(folder, test=str(folder / "test.jsonl"), test_samples=4)
     with quiet_libraries():
-        iterations = run_expert(config, folder / "expert", made_up_search(), lines.append)
+        iterations = run_expert(config, folder / "expert", MadeUpSearch(), lines.append)
     return folder / "expert", iterations, lines
 
 
@@ -113,7 +130,7 @@ def test_a_finished_one_is_only_read(undisturbed):
     output, iterations, _ = undisturbed
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
     config = make_config(output.parent, test=str(output.parent / "test.jsonl"), test_samples=4)
-    assert run_expert(config, output, made_up_search(), print) == iterations
+    assert run_expert(config, output, MadeUpSearch(), print) == iterations
     after = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
     del before[output / "iterations.json"], after[output / "iterations.json"]
     assert after == before
@@ -123,18 +140,18 @@ def test_other_settings_or_other_theorems_are_refused(undisturbed, tmp_path):
     output, _, _ = undisturbed
     settings = {"test": str(output.parent / "test.jsonl"), "test_samples": 4}
     with pytest.raises(ConfigError, match="was begun with keep='shortest', now it is 'probable'"):
-        run_expert(make_config(output.parent, keep="probable", **settings), output, made_up_search(), print)
+        run_expert(make_config(output.parent, keep="probable", **settings), output, MadeUpSearch(), print)
     unproved = output.parent / "unproved.jsonl"
     text = unproved.read_text()
     unproved.write_text(text.replace("1 = 2", "1 = 3"))
     try:
         with pytest.raises(ConfigError, match="was begun with unproved_digest="):
-            run_expert(make_config(output.parent, **settings), output, made_up_search(), print)
+            run_expert(make_config(output.parent, **settings), output, MadeUpSearch(), print)
     finally:
         unproved.write_text(text)
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(ConfigError, match="holds something else"):
-        run_expert(make_config(output.parent, **settings), tmp_path, made_up_search(), print)
+        run_expert(make_config(output.parent, **settings), tmp_path, MadeUpSearch(), print)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -144,9 +161,20 @@ def test_a_search_that_finds_nothing_ends_it(lean, tmp_path):
     unproved.write_text(unproved.read_text().splitlines()[-1] + "\n")
     lines: list[str] = []
     with quiet_libraries():
-        iterations = run_expert(make_config(tmp_path), tmp_path / "expert", made_up_search(), lines.append)
+        iterations = run_expert(make_config(tmp_path), tmp_path / "expert", MadeUpSearch(), lines.append)
     assert [i.num_proved for i in iterations] == [0]
     assert "iteration 0 proved nothing" in lines[-1]
+
+
+def test_found_proofs_that_do_not_replay_are_counted(lean, tmp_path, monkeypatch):
+    write_inputs(tmp_path)
+    monkeypatch.setitem(UNPROVED, "other", (UNPROVED["other"][0], [["rfl"]]))
+    lines: list[str] = []
+    with quiet_libraries():
+        run_expert(make_config(tmp_path, iterations=1), tmp_path / "expert", MadeUpSearch(), lines.append)
+    counted = "iteration 1: 4 steps of known proofs and 1 of proofs found, of 2 theorems; 1 found proofs left out"
+    assert counted in lines
+    assert lines[lines.index(counted) - 1].startswith("left out, a found proof that does not replay: other: step 1")
 
 
 def test_settings_that_cannot_be(tmp_path):
@@ -154,7 +182,7 @@ def test_settings_that_cannot_be(tmp_path):
 
     def refused(**changes: Any) -> str:
         with pytest.raises((ConfigError, ProblemError)) as error:
-            run_expert(make_config(tmp_path, **changes), tmp_path / "expert", made_up_search(), print)
+            run_expert(make_config(tmp_path, **changes), tmp_path / "expert", MadeUpSearch(), print)
         assert not (tmp_path / "expert").exists()
         return str(error.value)
 
@@ -164,8 +192,57 @@ def test_settings_that_cannot_be(tmp_path):
     assert "keep must be one of" in refused(keep="all")
     assert "train_data is not set" in refused(theorems=None)
     assert "hold 'easy' (4 such theorems)" in refused(test=str(tmp_path / "unproved.jsonl"))
-    (tmp_path / "bad.jsonl").write_text('{"id": "x", "prompt": "x", "answer": "y"}\n')
-    assert "problem 'x': proof search needs" in refused(unproved=str(tmp_path / "bad.jsonl"))
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"id": "x", "prompt": "x", "answer": "y"}\n')
+    for name in ("unproved", "theorems", "test"):
+        assert refused(**{name: str(bad)}).startswith(f"{bad}: problem 'x': proof search needs")
+
+
+@pytest.mark.parametrize("file", ["unproved", "train"])
+def test_a_tested_theorem_is_not_learnt_under_another_name(file, tmp_path):
+    write_inputs(tmp_path)
+    binders = (UNPROVED["other"] if file == "unproved" else KNOWN["known_and"])[0]
+    disguised = theorem("held_out", binders.replace(" ", "\n "))
+    write_jsonl(tmp_path / "test.jsonl", [theorem("apart", ": 3 = 3"), disguised])
+    name = "other" if file == "unproved" else "known_and"
+    with pytest.raises(ConfigError, match=rf"{file}.jsonl and .*test.jsonl both hold '{name}' \(1 such theorems\)"):
+        run_expert(make_config(tmp_path, test=str(tmp_path / "test.jsonl")), tmp_path / "x", MadeUpSearch(), print)
+
+
+def test_without_its_lean_nothing_is_begun(tmp_path):
+    write_inputs(tmp_path)
+    options = SearchOptions(project=str(tmp_path / "nowhere"))
+    search = proof_search(EngineOptions(), options, [1], print)
+    with pytest.raises(LeanUnavailableError, match="nowhere"):
+        run_expert(make_config(tmp_path), tmp_path / "expert", search, print)
+    assert not (tmp_path / "expert").exists()
+
+
+def test_found_proofs_are_replayed_in_the_project_that_they_were_found_in(
+    lean, tactic_model, tmp_path, passatn, monkeypatch
+):
+    """The stand-in for the REPL shows `⊢ True` whatever the statement; the embedded session refuses the header."""
+    project = standin_project(tmp_path)
+    repl = executable(tmp_path / "repl", f"#!/bin/sh\nexec {sys.executable} {HERE / 'project_lean.py'}\n")
+    executable(tmp_path / "checker", '#!/bin/sh\nexec "$@"\n')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(GoalError):
+        lean.start(Goal("theorem yes : True", HEADER.strip()))
+    write_jsonl(tmp_path / "train.jsonl", [theorem("known", "(n : Nat) : True", proof=["skip", "trivial"])])
+    write_jsonl(tmp_path / "unproved.jsonl", [theorem("yes", ": True", header=HEADER.strip())])
+    (tmp_path / "recipe.yaml").write_text(f"model: {tactic_model}\nn_passes: 4\nlearning_rate: 0.0\n")
+    asked = ["--config", tmp_path / "recipe.yaml", "--output", tmp_path / "expert", "--num-samples", 64, "--ns", "1"]
+    asked += ["--theorems", tmp_path / "train.jsonl", "--unproved", tmp_path / "unproved.jsonl", "--lean-workers", 1]
+    asked += ["--max-new-tokens", 4, "--max-depth", 2]
+    done = passatn("expert", *asked, "--project", project.folder, "--repl", repl)
+    assert done.code == 0, done.err
+    assert "iteration 1: 2 steps of known proofs and 1 of proofs found, of 1 theorems" in done.err
+    rows = rows_of(tmp_path / "expert" / "iteration-1" / "tactics.jsonl")
+    assert [(row["id"], row["prompt"], row["answer"]) for row in rows] == [
+        ("known#1", "⊢ True", "skip"),
+        ("known#2", "⊢ True", "trivial"),
+        ("yes/found-1#1", "⊢ True", "trivial"),
+    ]
 
 
 @pytest.mark.slow
@@ -176,6 +253,10 @@ def test_a_killed_one_goes_on_and_ends_like_the_undisturbed_one(place, undisturb
     command = [sys.executable, str(HERE / "expert_run.py"), str(tmp_path)]
     killed = subprocess.run([*command, place], env=environment, capture_output=True, text=True, timeout=300)
     assert killed.returncode == -9, killed.stderr[-2000:]
+    if place == "train":
+        assert (tmp_path / "expert" / "iteration-0" / "search" / "results.json").exists()
+        assert (tmp_path / "expert" / "iteration-1" / "run" / "checkpoints" / "checkpoint-2").exists()
+        assert not (tmp_path / "expert" / "iteration-1" / "run" / "model").exists()
     subprocess.run(command, env=environment, check=True, timeout=300)
     output, _, _ = undisturbed
     mine = tmp_path / "expert"

@@ -81,7 +81,7 @@ def test_limit_keeps_the_first_and_reads_no_further(tmp_path):
 def test_a_bad_row_is_named_or_skipped(tmp_path, bad, reason):
     path = write_lines(tmp_path / "a.jsonl", ROWS[0], bad, ROWS[1])
     with pytest.raises(
-        ProblemError, match=f"a.jsonl, row 2: .*{reason}.*; fix the row, .*skip_bad_rows=True"
+        ProblemError, match=f"a.jsonl, row 2: .*{reason}.*; fix the row, or .*: --skip-bad-rows \\(.*skip_bad_rows=True"
     ) as caught:
         load_problems(path)
     assert "\n" not in str(caught.value)

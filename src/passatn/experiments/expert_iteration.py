@@ -19,7 +19,8 @@ goes on where it was, inside the training or the search that it was in.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,13 +34,15 @@ from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.options import EngineOptions
 from passatn.experiments.proving_options import SearchOptions, TheoremOptions
 from passatn.experiments.run_directory import RunDirectory
-from passatn.lean import LeanPool
+from passatn.lean import Goal, LeanError, LeanPool, LeanUnavailableError
+from passatn.lean.syntax import theorem_name
 from passatn.prove.analysis import Keep, choose_proofs
 from passatn.prove.expert import found_steps, known_steps
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
 from passatn.prove.theorem import theorems_of
-from passatn.tasks import Problem, load_problems
+from passatn.sample.engine import EngineError
+from passatn.tasks import Problem, ProblemError, load_problems
 
 Say = Callable[[str], None]
 _SPEED = ("num_samples", "lean_workers", "in_flight", "batch_size", "shard")
@@ -50,6 +53,9 @@ class Search(Protocol):
     """A search that goes on where a killed one was: records/ in `output` as it works, results.json when it is done."""
 
     def __call__(self, model: Path, theorems: Path, output: Path, num_samples: int) -> None: ...
+
+    def open_lean(self) -> LeanPool:
+        """The Lean that it proves with: proofs are replayed in no other. To be closed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +115,19 @@ def run_expert(
     Raises:
         ConfigError: the folder holds something else or other settings, or a setting cannot be; nothing is written.
         ProblemError: a file of theorems that cannot be read; names the row.
+        EngineError: Lean cannot go on; what was finished is stored.
     """
     _check(config)
     base = _BaseData(config)
+    if overwrite or not (output / SETTINGS_FILE).exists():
+        with _lean_errors(), search.open_lean():  # what cannot start leaves no folder behind
+            pass
     _begin(config, output, overwrite=overwrite)
     done: list[Iteration] = []
     for number in range(config.iterations + 1):
         iteration = _Iteration(config, output / f"iteration-{number}", number)
         found = [record for before in range(number) for record in _proved(output / f"iteration-{before}" / "search")]
-        iteration.write_tactics(base, found, say)
+        iteration.write_tactics(base, found, search, say)
         iteration.train(say, make_bar)
         unproved = _without(config.unproved, {record.theorem for record in found})
         is_last = number == config.iterations or not unproved
@@ -142,12 +152,11 @@ class _BaseData:
     def __init__(self, config: ExpertConfig) -> None:
         self._config, self._steps = config, None
         self._theorems = None if config.theorems is None else load_problems(config.theorems)
-        if self._theorems is not None:
-            theorems_of(self._theorems)
 
     def steps(self, lean: LeanPool) -> list[Problem]:
         if self._theorems is not None:
-            return known_steps(lean, self._theorems)
+            with _named(self._theorems.source):
+                return known_steps(lean, self._theorems)
         recipe = RunConfig.from_mapping(self._config.recipe)
         rows = load_problems(
             recipe.train_data,
@@ -173,11 +182,11 @@ class _Iteration:
     def model(self) -> Path:
         return self.folder / "run" / "model"
 
-    def write_tactics(self, base: _BaseData, found: Sequence[SearchRecord], say: Say) -> None:
+    def write_tactics(self, base: _BaseData, found: Sequence[SearchRecord], search: Search, say: Say) -> None:
         """tactics.jsonl: the steps of known proofs, then those of found ones."""
         if self.tactics.exists():
             return
-        with LeanPool() as lean:
+        with _lean_errors(), search.open_lean() as lean:
             known = base.steps(lean)
             config = self.config
             steps, notices = found_steps(lean, found, keep=config.keep, limit=config.proofs_per_theorem)
@@ -185,7 +194,7 @@ class _Iteration:
             say(notice)
         say(
             f"iteration {self.number}: {len(known):,} steps of known proofs and {len(steps):,} of proofs found, of "
-            f"{len(found):,} theorems"
+            f"{len(found):,} theorems" + (f"; {len(notices):,} found proofs left out" if notices else "")
         )
         write_atomically(self.tactics, _lines([*known, *steps]))
 
@@ -226,16 +235,26 @@ class _Iteration:
         )
 
 
+@dataclass(frozen=True)
+class _ProofSearch:
+    engines: EngineOptions
+    options: SearchOptions
+    ns: Sequence[int]
+    say: Say
+
+    def __call__(self, model: Path, theorems: Path, output: Path, num_samples: int) -> None:
+        asked = TheoremOptions(model=str(model), data=str(theorems))
+        run = proving.ProofRun.of(asked, self.engines, replace(self.options, num_samples=num_samples))
+        name = f"{output.parent.name} {output.name}"
+        proving.prove(run, list(load_problems(theorems)), output, self.ns, name=name, overwrite=False, say=self.say)
+
+    def open_lean(self) -> LeanPool:
+        return proving.open_lean(self.options)[0]
+
+
 def proof_search(engines: EngineOptions, options: SearchOptions, ns: Sequence[int], say: Say) -> Search:
     """`passatn prove` as a `Search`."""
-
-    def search(model: Path, theorems: Path, output: Path, num_samples: int) -> None:
-        asked = TheoremOptions(model=str(model), data=str(theorems))
-        run = proving.ProofRun.of(asked, engines, replace(options, num_samples=num_samples))
-        name = f"{output.parent.name} {output.name}"
-        proving.prove(run, list(load_problems(theorems)), output, ns, name=name, overwrite=False, say=say)
-
-    return search
+    return _ProofSearch(engines, options, ns, say)
 
 
 def search_settings(engines: EngineOptions, options: SearchOptions) -> dict[str, Any]:
@@ -264,14 +283,47 @@ def _check(config: ExpertConfig) -> None:
         choose_proofs(SearchRecord("a", "", "", 1, 0), keep=config.keep, limit=config.proofs_per_theorem)
     except ValueError as error:
         raise ConfigError(f"--keep, --proofs-per-theorem: {error}") from None
-    names = {theorem.name: theorem.goal for theorem in theorems_of(load_problems(config.unproved))}
+    learnt = {path: _goals(path) for path in (config.unproved, config.theorems) if path is not None}
     if config.test is not None:
-        tested = {theorem.goal for theorem in theorems_of(load_problems(config.test))}
-        if both := sorted(name for name, goal in names.items() if goal in tested):
-            raise ConfigError(
-                f"{config.unproved} and {config.test} both hold {both[0]!r} ({len(both)} such theorems): a model "
-                "would be tested on what it learnt"
-            )
+        tested = set(_goals(config.test).values())
+        for path, goals in learnt.items():
+            if both := sorted(name for name, goal in goals.items() if goal in tested):
+                raise ConfigError(
+                    f"{path} and {config.test} both hold {both[0]!r} ({len(both)} such theorems): a model "
+                    "would be tested on what it learnt"
+                )
+
+
+def _goals(path: str) -> dict[str, tuple[str, ...]]:
+    """By name what is to be proved: the words of header and statement, without the name that the statement gives."""
+    problems = load_problems(path)
+    with _named(path):
+        return {theorem.name: _words(theorem.goal) for theorem in theorems_of(problems)}
+
+
+def _words(goal: Goal) -> tuple[str, ...]:
+    rest = goal.statement.lstrip().removeprefix("theorem").lstrip().removeprefix(theorem_name(goal.statement))
+    return (*goal.header.split(), "theorem", *rest.split())
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What is wrong with a theorem, with the file that it is in."""
+    try:
+        yield
+    except ProblemError as error:
+        raise ProblemError(f"{path}: {error}") from None
+
+
+@contextmanager
+def _lean_errors() -> Iterator[None]:
+    """What is no fault of a theorem, as one line."""
+    try:
+        yield
+    except LeanUnavailableError:
+        raise
+    except LeanError as error:
+        raise EngineError(f"Lean: {error}") from None
 
 
 def _begin(config: ExpertConfig, output: Path, *, overwrite: bool) -> None:

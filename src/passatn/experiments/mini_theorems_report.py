@@ -9,6 +9,7 @@ samples from each of the five models, and is held against one model with 5N (arX
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,11 @@ from passatn.coverage import pass_at_n
 from passatn.evaluate import write_atomically
 from passatn.experiments.mini_theorems import ARMS, NS
 from passatn.experiments.seed_tables import difference_cells, markdown, spread_cells
-from passatn.prove.analysis import by_known_length, cost, ends, found_by
+from passatn.prove.analysis import FoundBy, by_known_length, cost, ends, found_by
 from passatn.prove.ensemble import Ensemble
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
-from passatn.prove.width import width
+from passatn.prove.width import Interval, width
 from passatn.report import Curve
 from passatn.report.plots import draw_pass_at_n, save_png, themed_figure
 
@@ -32,6 +33,8 @@ Array = NDArray[np.float64]
 Records = Sequence[SearchRecord]
 STEPWISE = tuple(arm.name for arm in ARMS if arm.options.get("confidence") != "proof")
 """The models of the ensemble."""
+_SHOWN = 12
+"""Theorems that are named for each arm."""
 
 
 @dataclass(frozen=True)
@@ -172,15 +175,28 @@ def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
 
 
 def widths(runs: Sequence[ArmRuns]) -> str:
-    """Does N_eff predict the width of the search?"""
-    rows = [["arm (last epoch)", "equivalent width of first states", "tactics per step of found proofs", "valid draws"]]
+    """Does N_eff predict the width of the search? Means over seeds, and the first seed's interval over theorems.
+
+    Seeds are not pooled for the interval: a theorem's records of several seeds are no theorems of their own.
+    """
+    rows = [
+        [
+            "arm (last epoch)",
+            "equivalent width of first states",
+            "first seed alone [95 % over theorems]",
+            "tactics per step of found proofs",
+            "valid draws",
+        ]
+    ]
     for run in runs:
-        found = [found for records in run.last if (found := width(records)) is not None]
+        by_seed = [width(records) for records in run.last]
+        found = [one for one in by_seed if one is not None]
         valid = sum(c.num_valid_drawn for records in run.last for r in records for c in r.depths)
         drawn = sum(c.num_drawn for records in run.last for r in records for c in r.depths)
         first = [one.equivalent.estimate for one in found]
         steps = [one.tactics_per_step.estimate for one in found if one.tactics_per_step is not None]
-        rows.append([run.name, _mean(first), _mean(steps), f"{100 * valid / max(1, drawn):.0f} %"])
+        alone = "–" if by_seed[0] is None else _interval(by_seed[0].equivalent)
+        rows.append([run.name, _mean(first), alone, _mean(steps), f"{100 * valid / max(1, drawn):.0f} %"])
     return markdown(rows)
 
 
@@ -198,7 +214,10 @@ def lengths(runs: Sequence[ArmRuns], n: int) -> str:
 
 
 def who_finds(runs: Sequence[ArmRuns]) -> str:
-    """Theorems found by each arm (first seed, last epoch), those that no other arm found, and all together."""
+    """Theorems found by each arm (first seed, last epoch), those that no other arm found, and all together.
+
+    Below the table the names of those that one arm alone found.
+    """
     found = found_by([run.last[0] for run in runs])
     rows = [["arm", "theorems found", "found by it alone", "distinct of the tactics drawn", "why roll-outs end"]]
     for run, number, alone in zip(runs, found.num_found, found.num_alone, strict=True):
@@ -207,7 +226,19 @@ def who_finds(runs: Sequence[ArmRuns]) -> str:
         why = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in shares)
         rows.append([run.name, str(number), str(alone), _distinct(run.last[0]), why])
     rows.append(["all together", str(found.num_union), "", "", ""])
-    return markdown(rows)
+    return markdown(rows) + _found_alone(runs, found)
+
+
+def _found_alone(runs: Sequence[ArmRuns], found: FoundBy) -> str:
+    """A list of arms with names of theorems; nothing where each theorem was found by several arms or by none."""
+    is_found = found.num_correct > 0
+    lines = []
+    for run, row in zip(runs, is_found & (is_found.sum(axis=0) == 1), strict=True):
+        names = [name for name, is_alone in zip(found.theorems, row, strict=True) if is_alone]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            lines.append(f"- found by {run.name} alone: {', '.join(names[:_SHOWN])}{more}\n")
+    return "\n" + "".join(lines) if lines else ""
 
 
 def expert_table(folder: Path, ns: Sequence[int]) -> str:
@@ -225,7 +256,10 @@ def expert_table(folder: Path, ns: Sequence[int]) -> str:
 
 
 def raw_counts(runs: Sequence[ArmRuns]) -> dict[str, object]:
-    """Per arm and seed: the theorems' roll-outs that ended in a checked proof."""
+    """Per arm and seed: the theorems' roll-outs that ended in a checked proof, of how many.
+
+    After the last epoch some seeds were searched further than after the best one.
+    """
     return {
         run.name: [
             {
@@ -233,6 +267,7 @@ def raw_counts(runs: Sequence[ArmRuns]) -> dict[str, object]:
                 "last_epoch": last_epoch,
                 "best_epoch": best_epoch,
                 "num_samples": last[0].num_samples,
+                "best_num_samples": best[0].num_samples,
                 "last": {record.theorem: record.num_correct for record in last},
                 "best": {record.theorem: record.num_correct for record in best},
             }
@@ -296,7 +331,16 @@ def _span(epochs: Sequence[int]) -> str:
 
 
 def _mean(numbers: Sequence[float]) -> str:
-    return f"{np.mean(numbers):.1f}" if numbers else "–"
+    return _number(float(np.mean(numbers))) if numbers else "–"
+
+
+def _interval(interval: Interval) -> str:
+    return f"{_number(interval.estimate)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _number(value: float) -> str:
+    """∞ where all draws were distinct, so that nothing bounds the width."""
+    return f"{value:.1f}" if math.isfinite(value) else "∞"
 
 
 def _distinct(records: Records) -> str:

@@ -35,8 +35,7 @@ from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
 KNOWN = ("add3", "mul", "diffmul", "sqadd", "median")
 """What the base of mini-math has learnt."""
 TEMPERATURES = [0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
-NS = [1, 16, 64, 256, 1024]
-DCO = {f"DCO-{n}": {"n_passes": n, "min_confidence_weight": 0.0} for n in (64, 256, 1024)}
+ARMS = {"CE": {}, "DCO-256": {"n_passes": 256, "min_confidence_weight": 0.0}}
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
     "max_grad_norm": 1.0,
@@ -61,7 +60,7 @@ def mini_math(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> 
     torch.nn.init.normal_(model.model.embed_tokens.weight)
     rate = {"learning_rate": 3e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, build_tokenizer(), "raw", {**rate, "num_train_epochs": 1})
-    _write_sweep(output, "raw", epochs=12, batch=32, space={"learning_rate": {"log": [1e-4, 5e-3]}}, trials=10)
+    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 5e-3], trials=8)
 
 
 def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_prompt: int, num_pretrain: int) -> None:
@@ -89,7 +88,7 @@ def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_pro
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 16, "weight_decay": 0.1, "adam_beta2": 0.98}
     limits = {"max_prompt_tokens": 160, "max_answer_tokens": 200, "skip_bad_rows": True, "lr_scheduler_type": "cosine"}
     _pretrain(output, model, tokenizer, "direct", {**rate, **limits, "num_train_epochs": 1})
-    _write_sweep(output, "direct", epochs=8, batch=32, space={"learning_rate": {"log": [1e-4, 4e-3]}}, trials=8)
+    _write_sweep(output, "direct", epochs=8, ns=[1, 256], rates=[1e-4, 4e-3], trials=6)
 
 
 def _mini(split: Split, count: int, seed: int) -> list[Problem]:
@@ -116,13 +115,13 @@ def _pretrain(output: Path, model: Any, tokenizer: Any, template: str, settings:
         finetune.train(config, run, say, overwrite=run.config.exists())
 
 
-def _write_sweep(output: Path, template: str, *, epochs: int, batch: int, space: dict[str, Any], trials: int) -> None:
+def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rates: list[float], trials: int) -> None:
     recipe = {
         "model": str(output / "base" / "model"),
         "train_data": str(output / "train.jsonl"),
         "template": template,
         "num_train_epochs": epochs,
-        "per_device_train_batch_size": batch,
+        "per_device_train_batch_size": 32,
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 10,
         "weight_decay": 0.0,
@@ -132,14 +131,14 @@ def _write_sweep(output: Path, template: str, *, epochs: int, batch: int, space:
         "recipe": recipe,
         "validation": str(output / "validation.jsonl"),
         "test": str(output / "test.jsonl"),
-        "ns": NS,
+        "ns": ns,
         "temperatures": TEMPERATURES,
         "trials": trials,
         "target_n": 256,
         "seeds": [0, 1, 2],
         "confirm_seeds": [3, 4, 5],
-        "space": space,
-        "arms": {"CE": {}, **DCO},
+        "space": {"learning_rate": {"log": rates}, "weight_ema": [None, 0.98]},
+        "arms": ARMS,
     }
     write_atomically(output / "sweep.yaml", yaml.safe_dump(sweep, sort_keys=False).encode())
 

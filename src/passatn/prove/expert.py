@@ -25,6 +25,7 @@ def found_steps(
 ) -> tuple[list[Problem], list[str]]:
     """The steps of the proofs that are kept, one problem each, and a line for each proof that does not replay.
 
+    `lean` is to be one that accepts the statements, such as the one that the proofs were found with.
     The group of a proof's steps, and the beginning of their ids, is `THEOREM/found-1` and so on.
     """
     problems, notices = [], []
@@ -35,6 +36,9 @@ def found_steps(
                 trace = trace_proof(lean, goal, proof.tactics)
             except TraceError as error:
                 notices.append(f"left out, a found proof that does not replay: {error}")
+                continue
+            except GoalError as error:
+                notices.append(f"left out, a found proof that does not replay: {record.theorem}: {error}")
                 continue
             name = f"{record.theorem}/found-{number}"
             problems += tactic_problems(trace, name=name, theorem=record.theorem, is_found=True)

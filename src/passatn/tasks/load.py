@@ -173,7 +173,9 @@ def _collect(source: RowSource, reader: _RecordReader, limit: int | None, skip_b
         except ProblemError as error:
             reason = f"{source.name}, row {row.number}: {error}"
             if not skip_bad_rows:
-                raise ProblemError(f"{reason}; fix the row, or leave such rows out with skip_bad_rows=True") from None
+                raise ProblemError(
+                    f"{reason}; fix the row, or leave such rows out: --skip-bad-rows (in Python, skip_bad_rows=True)"
+                ) from None
             found.skip(reason)
         if limit is not None and len(found.problems) >= limit:
             break
