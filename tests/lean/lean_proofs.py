@@ -165,3 +165,20 @@ ATTACKS: dict[str, tuple[str, str]] = {
     "no tactic": (FALSE, "obviously"),
 }
 """Statement and what is tried; some would need no trick if Lean accepted them."""
+
+COMMANDS_AFTER: dict[str, str] = {
+    "open on a deeper first line": "    trivial\nopen Nat -- in",
+    "open and a second line": "    trivial\nopen Nat\nopen Nat List",
+    "register_tactic_tag": 'trivial\nregister_tactic_tag finishing "finishing"',
+    "recommended_spelling": 'trivial\nrecommended_spelling "and" for "∧" in [And]',
+    "universe": "trivial\nuniverse u",
+    "variable": "trivial\nvariable (h : 1 = 2)",
+    "attribute": "trivial\nattribute [local simp] Nat.add_comm",
+    "exit": "trivial\n#exit",
+    "unlock_limits": "trivial\nunlock_limits",
+    "export": "trivial\nexport Nat (succ)",
+    "assert_not_exists": "trivial\nassert_not_exists Foo",
+    "section": "trivial\nsection",
+    "recall": "trivial\nrecall Nat",
+}
+"""Proofs of `True` with a command after them that leaves no trace in the compiled file: only words are against them."""

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from lean_proofs import ATTACKS, FALSE, HONEST, require_lean
+from lean_proofs import ATTACKS, COMMANDS_AFTER, FALSE, HONEST, require_lean
 
 from passatn.lean import (
     ALLOWED_AXIOMS,
@@ -17,6 +17,8 @@ from passatn.lean import (
     check_proof,
 )
 from passatn.lean import check as module
+from passatn.lean.check import complaint_about
+from passatn.lean.process import LeanRun, Message
 from passatn.lean.syntax import proof_body, theorem_name, why_refused
 
 HANGS = "repeat (have : 1 = 1 := rfl)"
@@ -49,6 +51,43 @@ def test_attacks_earn_nothing_where_all_words_are_allowed(attack: str, monkeypat
     monkeypatch.setattr(module, "why_refused", lambda body: "")
     statement, proof = ATTACKS[attack]
     assert not check_proof(Goal(statement), proof).is_proved
+
+
+@pytest.mark.parametrize("command", COMMANDS_AFTER)
+def test_a_command_after_the_proof_is_refused_by_its_word_alone(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lean accepts each of them, so that without the word it would count."""
+    goal, proof = Goal("theorem t : True"), COMMANDS_AFTER[command]
+    assert check_proof(goal, proof).ruling is Ruling.REFUSED
+    monkeypatch.setattr(module, "why_refused", lambda body: "")
+    assert check_proof(goal, proof).is_proved
+
+
+COMMENTED = (
+    "-- by the previous lemma, 2nd case\nby /- open /- set -/ -/ cases n with -- where\n| zero => rfl -- the end\n"
+    "| succ => /-\n axiom -/ rfl"
+)
+
+
+def test_comments_are_no_offence_and_what_is_compiled_has_none() -> None:
+    check = check_proof(Goal("theorem t (n : Nat) : n = n"), COMMENTED)
+    assert check.is_proved, check.detail
+    assert check.text.endswith("cases n with\n  | zero => rfl\n  | succ =>\n            rfl\n")
+
+
+@pytest.mark.parametrize(
+    ("run", "complaint"),
+    [
+        (LeanRun(0, (), "", b"olean"), ""),
+        (LeanRun(0, (), "warning: 1", b"olean"), ""),
+        (LeanRun(0, (), "PANIC at f M:1:2: no", b"olean"), "Lean ended with exit code 0: PANIC at f M:1:2: no"),
+        (LeanRun(1, (), "", b"olean"), "Lean ended with exit code 1: it wrote nothing"),
+        (LeanRun(0, (), "", None), "Lean ended with exit code 0: it wrote nothing"),
+        (LeanRun(0, (Message("error", "no", 3, 0),), "", b"olean"), "no"),
+        (LeanRun(0, (Message("warning", "no", 3, 0),), "", b"olean"), ""),
+    ],
+)
+def test_what_is_no_success(run: LeanRun, complaint: str) -> None:
+    assert complaint_about(run, first_line=2) == complaint
 
 
 SECOND_LINE = {

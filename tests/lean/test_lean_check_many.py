@@ -19,6 +19,7 @@ from passatn.lean import (
     check_proofs,
 )
 from passatn.lean.client import ReplClient
+from passatn.lean.olean import Declaration, read_olean
 from passatn.lean.syntax import proof_body, why_refused
 
 HANGS = "repeat (have : 1 = 1 := rfl)"
@@ -184,7 +185,7 @@ def test_a_problem_at_fault(goal: Goal) -> None:
 
 
 def test_half_a_character_is_refused_and_spoils_nothing_else() -> None:
-    half = "rfl -- \ud835"
+    half = "rfl\ud835"
     bad = Goal("theorem t : 1 = 1", half)
     checks = check_all([(REFLEXIVE, half), (bad, "rfl"), (REFLEXIVE, "rfl")])
     assert [one.ruling for one in checks] == [Ruling.REFUSED, Ruling.ERROR, Ruling.PROVED]
@@ -218,6 +219,30 @@ def test_a_proof_that_eats_memory_is_tried_alone(starts: list[ReplClient], alone
     assert [one.ruling for one in checks] == [Ruling.PROVED, Ruling.ERROR, Ruling.PROVED]
     assert "160 MiB" in checks[1].detail
     assert alone == [HANGS]
+
+
+def test_a_compiled_file_that_cannot_be_read_costs_its_own_ruling(
+    starts: list[ReplClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(data: bytes) -> dict[str, Declaration]:
+        found = read_olean(data)
+        if "Nat.succ" in found["t"].constants:
+            raise LeanError("not an .olean file")
+        return found
+
+    monkeypatch.setattr(check_many, "read_olean", read)
+    checks = check_proofs(REFLEXIVE, ["rfl", "have _h : Nat.succ 0 = 1 := rfl\nrfl", "exact rfl"])
+    assert [one.ruling for one in checks] == [Ruling.PROVED, Ruling.ERROR, Ruling.PROVED]
+    assert checks[1].detail == "not an .olean file"
+    assert len(starts) == 1
+
+
+def test_a_universe_level_that_nests_deeply_is_a_proof_like_others() -> None:
+    level = f"{'(' * 75}0{' + 20)' * 75}"
+    deep = f"have _h : ∀ (a : Sort ({level})), True := fun _ => trivial\nrfl"
+    checks = check_proofs(REFLEXIVE, ["rfl", deep, "exact rfl"])
+    assert {one.ruling for one in checks} == {Ruling.PROVED}
+    assert checks[1] == check_proof(REFLEXIVE, deep)
 
 
 def test_a_process_that_dies_or_babbles_is_not_believed(
@@ -255,7 +280,7 @@ def test_a_large_process_makes_room(starts: list[ReplClient], monkeypatch: pytes
     monkeypatch.setattr("passatn.lean.client._OUTGROWN_REQUESTS", 2)
     monkeypatch.setattr("passatn.lean.client._OUTGROWN_FRACTION", 0.01)
     goal = Goal("theorem t : two = 2", "def two := 2")
-    assert all(one.is_proved for one in check_proofs(goal, [f"rfl -- {n}" for n in range(6)]))
+    assert all(one.is_proved for one in check_proofs(goal, [f"have _h : {n} = {n} := rfl\nrfl" for n in range(6)]))
     assert 3 < len(starts) <= 8
 
 

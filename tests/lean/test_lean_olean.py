@@ -74,6 +74,42 @@ def test_types_are_equal_up_to_the_names_of_variables(one: str, other: str, same
     assert (first.type_digest == second.type_digest) is same
 
 
+def deep_sort(depth: int) -> str:
+    """`Sort 0` with so many successors: Lean takes 20 of them in one literal."""
+    twenties, rest = divmod(depth, 20)
+    return f"Sort ({'(' * twenties}{rest}{' + 20)' * twenties})"
+
+
+def test_universe_levels_nest_as_deep_as_a_proof_likes() -> None:
+    """Beyond what Python would do by calls of itself; each of the 3,000 successors counts."""
+    proofs = [f"theorem t : ∀ _ : {deep_sort(depth)}, True := fun _ => trivial" for depth in (3000, 3000, 2999)]
+    same, again, other = (declarations(proof)["t"].type_digest for proof in proofs)
+    assert same == again != other
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("max u v", "max v u", False),
+        ("max u v", "imax u v", False),
+        ("u + 1", "u", False),
+        ("u + 1", "v + 1", False),
+        ("max u v", "max u v", True),
+    ],
+)
+def test_universe_levels_are_told_apart(one: str, other: str, same: bool) -> None:
+    texts = (
+        f"theorem t.{{u, v}} (_ : Sort u) (_ : Sort v) (_ : Sort ({level})) : True := trivial" for level in (one, other)
+    )
+    first, second = (declarations(text)["t"] for text in texts)
+    assert (first.type_digest == second.type_digest) is same
+
+
+def test_a_name_as_deep_as_a_proof_likes() -> None:
+    name = ".".join(["n"] * 1500)
+    assert declarations(f"theorem {name} : True := trivial")[name].kind == "theorem"
+
+
 def test_the_head_of_a_value() -> None:
     found = declarations("theorem t : 1 = 2 := by\n  sorry\ntheorem u (n : Nat) : n = n := rfl\n")
     assert (found["t"].value_head, found["u"].value_head) == ("sorryAx", "rfl")

@@ -22,7 +22,7 @@ from passatn.lean import (
     project,
 )
 from passatn.lean import olean as olean_module
-from passatn.lean.lake import ELAN_HINT
+from passatn.lean.lake import MATHLIB_STEPS
 from passatn.lean.prelude import HEADER
 from passatn.lean.syntax import proof_body, why_refused
 from passatn.tasks import Problem
@@ -251,7 +251,7 @@ def test_what_doctor_says_about_projects(tmp_path: Path, monkeypatch: pytest.Mon
         check = doctor._lean_projects()
         return check.state, check.remedy.rpartition(": ")[2], check.version
 
-    assert line() == ("missing", ELAN_HINT, "")
+    assert line() == ("missing", MATHLIB_STEPS, "")
     executable(tmp_path / ".elan" / "bin" / "elan", "#!/bin/sh\n")
     assert line() == ("missing", "run 'elan default stable'", "")
     lake = executable(tmp_path / ".elan" / "bin" / "lake", "#!/bin/sh\n")

@@ -75,6 +75,16 @@ def test_syntax_errors(repl: ReplClient) -> None:
     assert repl.tactic("rfl rfl", state.id) == "<tactic>:1:4: expected end of input"
 
 
+@pytest.mark.parametrize(
+    "text", ["import Mathlib", "def two := 2\nimport Mathlib\ndef three := 3", "#exit", "def two := 2\n#exit\nfoo"]
+)
+def test_text_that_would_not_be_read_is_an_error(repl: ReplClient, text: str) -> None:
+    reply = repl.command(text)
+    assert len(reply.errors) == 1
+    assert "nothing from here on is read: 'import' and '#exit'" in reply.errors[0]
+    assert repl.command("def two := 2\n\n-- the end\n").messages == ()
+
+
 def test_unknown_numbers_and_requests(repl: ReplClient) -> None:
     assert repl.tactic("rfl", 17) == "Unknown proof state."
     with pytest.raises(LeanError, match="Unknown environment"):
@@ -103,12 +113,13 @@ def test_a_time_limit(repl: ReplClient) -> None:
 def test_the_protocol_in_a_terminal() -> None:
     require_lean()
     requests = '{"cmd": "theorem t : 1 = 1 := by sorry"}\n\n{"tactic": "rfl", "proofState": 0}\n\nrubbish\n\n'
-    command = [sys.executable, "-m", "passatn.lean.repl"]
+    command = [sys.executable, "-m", "passatn.lean"]
     done = subprocess.run(command, input=requests, capture_output=True, text=True, timeout=60, check=False)
     replies = [json.loads(part) for part in done.stdout.split("\n\n")[:3]]
     assert replies[0]["sorries"] == [{"proofState": 0, "goal": "⊢ 1 = 1"}]
     assert replies[1] == {"proofState": 1, "goals": []}
     assert "Could not parse JSON" in replies[2]["message"]
+    assert done.stderr == ""
 
 
 def test_the_community_s_replies(fake: ReplClient) -> None:

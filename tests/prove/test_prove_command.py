@@ -166,10 +166,29 @@ def test_a_refused_statement_counts_as_not_proved_and_is_named(asked: list[Any],
     data = write_theorems(tmp_path / "t.jsonl", [{"id": "odd", "statement": "theorem t : Odd 3"}, THEOREMS[0]])
     done = passatn("prove", *asked, "--data", data, "--num-samples", 64, "--output", tmp_path / "out", "--ns", "64")
     assert done.code == 0, done.err
-    assert "odd: not searched, counts as not proved: Lean does not accept the statement" in done.err
+    assert "1 of 2 theorems not searched, they count as not proved" in done.err
+    assert "odd: not searched: Lean does not accept the statement" in done.err
     results = Results.load(tmp_path / "out" / "results.json")
     assert results.column("num_correct").tolist()[0] == 0
     assert results.pass_at_n[0].estimate[0] <= 0.5
+
+
+def test_what_whole_files_would_not_accept_is_not_searched(asked: list[Any], passatn: Any, tmp_path: Path) -> None:
+    """Imports that the embedded Lean does not have, and a header that only step by step does no harm."""
+    real = {"statement": "theorem t (x : ℝ) : x = x", "header": "import Mathlib\nopen Real"}
+    twice = {"statement": "theorem t : True", "header": "namespace A\ntheorem t : 1 = 2 := sorry\nend A"}
+    rows = [{"id": "one", **real}, {"id": "two", **real}, {"id": "twice", **twice}, THEOREMS[0]]
+    data = write_theorems(tmp_path / "t.jsonl", rows)
+    done = passatn("prove", *asked, "--data", data, "--num-samples", 64, "--output", tmp_path / "out", "--ns", "64")
+    assert done.code == 0, done.err
+    assert "3 of 4 theorems not searched" in done.err
+    assert "one: not searched: Lean does not accept the header: nothing from here on is read: 'import'" in done.err
+    assert "two: not searched" not in done.err
+    assert "twice: not searched: the statement must declare exactly one theorem 't'" in done.err
+    records = {record.theorem: record for record in read_records(tmp_path / "out" / "records")}
+    assert [bool(records[name].problem) for name in ("one", "two", "twice")] == [True] * 3
+    assert {records[name].num_tactics for name in ("one", "two", "twice")} == {0}
+    assert records[THEOREMS[0]["id"]].num_correct
 
 
 def test_best_first_is_one_sample_per_theorem(asked: list[Any], passatn: Any, tmp_path: Path) -> None:

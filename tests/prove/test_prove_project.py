@@ -168,7 +168,7 @@ def test_a_command_that_ends_the_process_ends_the_file(tmp_path):
     )
 
     def start_proxy():
-        return ReplClient([sys.executable, str(proxy), sys.executable, "-m", "passatn.lean.repl"])
+        return ReplClient([sys.executable, str(proxy), sys.executable, "-m", "passatn.lean"])
 
     a, *others = [f"theorem {name} : True := by trivial\n" for name in "abc"]
     text = "".join([a, "theorem t : True := h\n", "def fatal := 1\n", *others])
@@ -204,7 +204,7 @@ def project(tmp_path):
     lake.parent.mkdir()
     lake.write_text('#!/bin/sh\nshift\nexec "$@"\n')
     repl = tmp_path / "repl"
-    repl.write_text(f"#!/bin/sh\nexec {sys.executable} -m passatn.lean.repl\n")
+    repl.write_text(f"#!/bin/sh\nexec {sys.executable} -m passatn.lean\n")
     for path in (lake, repl):
         os.chmod(path, 0o755)
     return folder

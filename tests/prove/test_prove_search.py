@@ -180,6 +180,17 @@ def test_a_statement_that_lean_refuses_is_recorded_with_the_reason() -> None:
     assert found["ab"].num_tactics > 10
 
 
+def test_a_goal_that_would_be_accepted_by_no_check_is_recorded_and_not_searched() -> None:
+    def check_goal(goal: Goal) -> None:
+        if "bbb" in goal.statement:
+            raise GoalError("no whole file")
+
+    found = run(rollouts(["bbb", "ab"], 10), check_goal=check_goal)
+    assert (found["bbb"].problem, found["bbb"].num_tactics) == ("no whole file", 0)
+    assert found["ab"].num_tactics > 0
+    assert not found["ab"].problem
+
+
 class Dying(ToyLean):
     """Cannot open one theorem, or at some point nothing at all."""
 

@@ -124,12 +124,12 @@ def _lean() -> Check:
 
 def _lean_projects() -> Check:
     """Whether there is a Lake for projects of the user's own (Mathlib); it is not run, since elan might download."""
-    from passatn.lean.lake import ELAN_HINT, find_program
+    from passatn.lean.lake import MATHLIB_STEPS, find_program
 
     part = "Lean (own projects)"
     elan, lake = find_program("elan"), find_program("lake")
     if lake is None:
-        remedy = "run 'elan default stable'" if elan else ELAN_HINT
+        remedy = "run 'elan default stable'" if elan else MATHLIB_STEPS
         return Check(part, "missing", f"only needed for Mathlib and other projects of Lean: {remedy}")
     return Check(part, "ok", "" if elan else "elan was not found: Lake's Lean must be that of each project", lake)
 

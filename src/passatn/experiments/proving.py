@@ -32,7 +32,7 @@ from passatn.lean.embedded import LEAN_VERSION
 from passatn.lean.repl import project_repl
 from passatn.prove.best_first import BestFirstSearch
 from passatn.prove.loop import CheckProofs, SearchLoop
-from passatn.prove.proof_checks import embedded_checks, project_checks
+from passatn.prove.proof_checks import embedded_checks, embedded_goal_check, project_checks
 from passatn.prove.record_files import RecordFiles, missing_slices, read_records
 from passatn.prove.records import SearchRecord, merge, problem_results
 from passatn.prove.rollouts import RolloutSearch
@@ -49,7 +49,7 @@ from passatn.tasks import Problem, get_template
 METHODS = ("rollouts", "best-first")
 DEFAULT_ROLLOUTS = 1024
 _SHOWN = 20
-"""Refused statements that are named."""
+"""Reasons not to search that are named."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _search(
     """The records of all searches, each stored when it is done."""
     how = run.search
     with ExitStack() as stack:
-        pool, check = _open_lean(how)
+        pool, check = open_lean(how)
         stack.callback(pool.close)
         with quiet_libraries():
             tokenizer_of = run.engines.tokenizer if run.engines.engine == "server" else run.options.model
@@ -259,6 +259,10 @@ def _search(
             batch_size=how.batch_size,
             time_limit=how.time_limit,
             num_checkers=how.lean_workers,
+            # In a project each would import Mathlib once more; there the REPL reads the header as the check does.
+            check_goal=None
+            if how.project
+            else embedded_goal_check(timeout_seconds=how.check_timeout, memory_mb=how.lean_memory_mb),
         )
         # Only now: what cannot start leaves no folder behind.
         folder.begin(settings, overwrite=overwrite)
@@ -295,7 +299,8 @@ def _run(
     return records
 
 
-def _open_lean(how: SearchOptions) -> tuple[LeanPool, CheckProofs]:
+def open_lean(how: SearchOptions) -> tuple[LeanPool, CheckProofs]:
+    """The Lean of a search, to be closed, and who rules over its proofs. Raises LeanError where there is none."""
     if how.project is None:
         pool = LeanPool(how.lean_workers, how.tactic_timeout, how.lean_memory_mb)
         return pool, embedded_checks(timeout_seconds=how.check_timeout, memory_mb=how.lean_memory_mb)
@@ -306,8 +311,15 @@ def _open_lean(how: SearchOptions) -> tuple[LeanPool, CheckProofs]:
 
 
 def _name_refused(records: Sequence[SearchRecord], say: Callable[[str], None]) -> None:
+    """How many were not searched and why the first was not; then those with other reasons."""
     refused = [record for record in records if record.problem]
-    for record in refused[:_SHOWN]:
-        say(f"{record.theorem}: not searched, counts as not proved: {' '.join(record.problem.split()):.300}")
-    if len(refused) > _SHOWN:
-        say(f"… and {len(refused) - _SHOWN} more")
+    by_reason: dict[str, str] = {}
+    for record in refused:
+        by_reason.setdefault(f"{' '.join(record.problem.split()):.300}", record.theorem)
+    if refused:
+        num_refused = f"{len(refused)} of {len(records)} theorems"
+        say(f"{num_refused} not searched, they count as not proved; the first for each reason:")
+    for reason, theorem in list(by_reason.items())[:_SHOWN]:
+        say(f"{theorem}: not searched: {reason}")
+    if len(by_reason) > _SHOWN:
+        say(f"… and {len(by_reason) - _SHOWN} more reasons")

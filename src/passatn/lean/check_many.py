@@ -129,7 +129,10 @@ class _Batch:
             return self._alone(goal, body)
         if olean is None:
             return Check(Ruling.FAILED, first_error(messages, goal.statement.strip().count("\n")), text)
-        return judge(reference, read_olean(olean), text)
+        try:
+            return judge(reference, read_olean(olean), text)
+        except LeanError as error:
+            return self.undecided(error, text)
 
     def _alone(self, goal: Goal, body: str) -> Check:
         seconds, memory_mb = self._limits.timeout_seconds, self._limits.memory_mb

@@ -11,8 +11,9 @@ pointers are absolute, odd ones are small numbers.
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from passatn.lean.errors import LeanError
 
@@ -23,6 +24,7 @@ _BASE_OFFSET = 80
 _ARRAY, _STRING, _MPZ = 246, 249, 250
 _BVAR, _FVAR, _MVAR, _SORT, _CONST, _APP, _LAM, _FORALL, _LET, _LIT, _MDATA, _PROJ = range(12)
 _POINTER = struct.Struct("<Q")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def read_olean(data: bytes) -> dict[str, Declaration]:
     """The declarations by name. Raises LeanError for anything that is not such a file."""
     try:
         return _Reader(data).declarations()
-    except (struct.error, LookupError, ValueError, RecursionError) as error:
+    except (struct.error, LookupError, ValueError) as error:
         raise LeanError(f"not an .olean file of Lean 4.35.0: {type(error).__name__}") from None
 
 
@@ -128,46 +130,59 @@ class _Reader:
 
     def _name(self, pointer: int) -> str:
         """As Lean prints it, without quotes; the empty string is the anonymous name."""
-        if pointer & 1:
-            return ""
         if pointer not in self._names:
-            prefix, last = self._name(self._field(pointer, 0)), self._field(pointer, 1)
-            part = self._string(last).decode() if self._tag(pointer) == 1 else self._natural(last).decode()
-            self._names[pointer] = f"{prefix}.{part}" if prefix else part
+            parts: list[str] = []
+            rest = pointer
+            while not rest & 1:
+                if len(parts) > len(self._data):
+                    raise IndexError(pointer)
+                last = self._field(rest, 1)
+                parts.append((self._string(last) if self._tag(rest) == 1 else self._natural(last)).decode())
+                rest = self._field(rest, 0)
+            self._names[pointer] = ".".join(reversed(parts))
         return self._names[pointer]
 
     # terms
 
-    def _level(self, pointer: int) -> bytes:
+    def _level(self, root: int) -> bytes:
+        return self._fold(root, self._levels, self._level_children, self._combine_level)
+
+    def _level_children(self, pointer: int) -> list[int]:
+        num_children = 0 if pointer & 1 else {1: 1, 2: 2, 3: 2}.get(self._tag(pointer), 0)
+        return [self._field(pointer, index) for index in range(num_children)]
+
+    def _combine_level(self, pointer: int) -> bytes:
         if pointer & 1:
             return bytes([pointer >> 1])
-        if pointer not in self._levels:
-            tag = self._tag(pointer)
-            parts = [bytes([tag])]
-            if tag in (1, 2, 3):
-                parts += [self._level(self._field(pointer, index)) for index in range(1 if tag == 1 else 2)]
-            elif tag in (4, 5):
-                parts.append(self._name(self._field(pointer, 0)).encode())
-            self._levels[pointer] = _digest(parts)
-        return self._levels[pointer]
+        tag = self._tag(pointer)
+        parts = [bytes([tag]), *(self._levels[child] for child in self._level_children(pointer))]
+        if tag in (4, 5):
+            parts.append(self._name(self._field(pointer, 0)).encode())
+        return _digest(parts)
 
     def _term(self, root: int) -> tuple[bytes, frozenset[str]]:
-        """Digest and constants of an expression; a loop, since terms nest deeply, and shared parts are read once."""
+        """Digest and constants of an expression."""
+        return self._fold(root, self._terms, self._children, self._combine)
+
+    def _fold(
+        self, root: int, known: dict[int, T], children: Callable[[int], list[int]], combine: Callable[[int], T]
+    ) -> T:
+        """What `combine` makes of `root` when its children are known; a loop, since a proof can nest them at will."""
         stack = [root]
         while stack:
             pointer = stack[-1]
-            if pointer in self._terms:
+            if pointer in known:
                 stack.pop()
                 continue
-            pending = [child for child in self._children(pointer) if child not in self._terms]
+            pending = [child for child in children(pointer) if child not in known]
             if pending:
                 stack.extend(pending)
                 if len(stack) > len(self._data):
                     raise IndexError(root)
                 continue
-            self._terms[pointer] = self._combine(pointer)
+            known[pointer] = combine(pointer)
             stack.pop()
-        return self._terms[root]
+        return known[root]
 
     def _children(self, pointer: int) -> list[int]:
         first, last = {

@@ -1,12 +1,10 @@
 """How to start a REPL: the embedded Lean with our loop (`modules/PassatnRepl.lean`), or that of a Lean project.
 
 The embedded loop keeps all states in one process and can go on from any of them, at about a millisecond per tactic. In
-a terminal, `python -m passatn.lean.repl` runs it on standard input and output.
+a terminal, `python -m passatn.lean` runs it on standard input and output.
 """
 
 import hashlib
-import os
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from passatn.lean.prelude import HEADER, SOURCES, compile_module, compiled_prelu
 
 StartRepl = Callable[[], ReplClient]
 _MODULE = "PassatnRepl"
+DRIVER = "Driver.lean"
 _DRIVER = f"{HEADER}import {_MODULE}\nset_option Elab.async false\n#passatn_serve\n"
 
 
@@ -29,7 +28,7 @@ def embedded_repl(memory_mb: int = 2048) -> StartRepl:
     prelude, loop = compiled_prelude(lean).folder, compiled_loop(lean)
 
     def start() -> ReplClient:
-        command = lean.command(["-j1", str(loop / "Driver.lean")], memory_mb=memory_mb)
+        command = lean.command(["-j1", str(loop / DRIVER)], memory_mb=memory_mb)
         return ReplClient(command, lean.environment(prelude, loop))
 
     return start
@@ -70,18 +69,6 @@ def compiled_loop(lean: EmbeddedLean) -> Path:
 
     def build(folder: Path) -> None:
         compile_module(lean, source, _MODULE, folder, prelude)
-        (folder / "Driver.lean").write_text(_DRIVER, encoding="utf-8")
+        (folder / DRIVER).write_text(_DRIVER, encoding="utf-8")
 
     return cached_folder(f"repl-{key}", build)
-
-
-def main() -> None:
-    """Run the embedded loop in the place of this process."""
-    lean = embedded_lean()
-    prelude, loop = compiled_prelude(lean).folder, compiled_loop(lean)
-    command = lean.command(["-j1", str(loop / "Driver.lean")], parent_pid=os.getppid())
-    os.execve(sys.executable, command, lean.environment(prelude, loop))
-
-
-if __name__ == "__main__":
-    main()

@@ -31,6 +31,8 @@ LONGEST_WAIT = 0.5
 
 CheckProofs = Callable[[Goal, Sequence[Proof]], Sequence[Check]]
 """Rulings on whole proofs of a goal, from scratch. May be called from several threads."""
+CheckGoal = Callable[[Goal], None]
+"""Raises GoalError for a goal of which no proof would be accepted. May be called from several threads."""
 
 
 class Lean(Protocol):
@@ -66,6 +68,7 @@ class SearchLoop:
         batch_size: draws that make a batch; a state that wants more than are left gets them all the same.
         time_limit: seconds of wall clock for one search.
         num_checkers: threads for `check`.
+        check_goal: judges goals before they are searched, beside `lean`.
     """
 
     def __init__(
@@ -78,13 +81,14 @@ class SearchLoop:
         batch_size: int = 1024,
         time_limit: float = 5000.0,
         num_checkers: int = 1,
+        check_goal: CheckGoal | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if max_in_flight < 1 or batch_size < 1 or num_checkers < 1 or not time_limit > 0:
             raise ValueError("max_in_flight, batch_size, num_checkers and time_limit must be positive")
         self._model, self._lean, self._check = model, lean, check
         self._max_in_flight, self._batch_size, self._time_limit = max_in_flight, batch_size, time_limit
-        self._num_checkers, self._clock = num_checkers, clock
+        self._num_checkers, self._check_goal, self._clock = num_checkers, check_goal, clock
         self._running: dict[_Running, None] = {}
         """In the order of their beginning."""
         self._events: SimpleQueue[tuple[Callable[..., None], _Running, Any, Future[Any]]] = SimpleQueue()
@@ -133,7 +137,10 @@ class SearchLoop:
 
     def _open(self, goal: Goal) -> ProofState:
         try:
-            return self._lean.start(goal)
+            first = self._lean.start(goal)
+            if self._check_goal is not None:
+                self._check_goal(goal)
+            return first
         except GoalError:
             raise
         except LeanError as error:

@@ -20,7 +20,7 @@ from passatn.lean import (
     check_proofs,
 )
 from passatn.lean.syntax import indent
-from passatn.prove.loop import CheckProofs
+from passatn.prove.loop import CheckGoal, CheckProofs
 from passatn.prove.search import Proof
 
 
@@ -46,6 +46,18 @@ def embedded_checks(*, timeout_seconds: float = 60.0, memory_mb: int = 2048) -> 
             raise
         except LeanError as error:
             return [Check(Ruling.ERROR, str(error)) for _ in proofs]
+
+    return check
+
+
+def embedded_goal_check(*, timeout_seconds: float = 60.0, memory_mb: int = 2048) -> CheckGoal:
+    """Whether the embedded Lean accepts header and statement as a whole file; what it compiles, `embedded_checks` uses.
+
+    A state that opens step by step is not enough: searching is in vain where no whole proof could be accepted.
+    """
+
+    def check(goal: Goal) -> None:
+        check_proofs(goal, [], timeout_seconds=timeout_seconds, memory_mb=memory_mb)
 
     return check
 

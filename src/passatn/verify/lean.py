@@ -32,7 +32,7 @@ from passatn.verify.code.completion import find_code
 from passatn.verify.pool import TaskResult, WorkerPool, check_limits, default_num_workers
 from passatn.verify.verdict import Outcome, Submission, Verdict
 
-_VERSION = 2
+_VERSION = 3
 _MAX_BATCH = 64
 _GRACE_SECONDS = 30.0
 """Beyond the limits of Lean's runs, which keep them themselves."""

@@ -116,6 +116,7 @@ instance : Nonempty Parser.ModuleParserState := ⟨⟨0, false⟩⟩
 @[extern "_"] opaque Parser.parseCommand (i : Obj) (c : Parser.ModuleContext) (s : Parser.ModuleParserState) (log : Obj) :
   Prod Obj (Prod Parser.ModuleParserState Obj)
 @[extern "_"] opaque Parser.isTerminalCommand (stx : Obj) : Bool
+@[extern "_"] opaque Syntax.isOfKind (stx : Obj) (kind : Name) : Bool
 end Lean
 namespace Lean.Elab
 abbrev Args (α : Type) : Type := Obj → Obj → Obj → Obj → Obj → Obj → Obj → Obj → W → Res α
@@ -325,6 +326,13 @@ unsafe def onTactic (store : Store) (text : String) (id : Nat) : M (Prod Store S
       let store := { store with states := store.states.insert depth id next, numStates := id + 1 }
       pure ⟨store, "{\"proofState\": " ++ decimal id ++ ", \"goals\": [" ++ commas (texts.map quote) ++ "]}"⟩
 
+/-- What is wrong with a command that ends a text before its end: the rest would be lost without a word. -/
+unsafe def unread (stx : Obj) : List String :=
+  match Syntax.isOfKind stx (Name.mkStr4 "Lean" "Parser" "Command" "eoi") with
+  | true => []
+  | false => ["{\"severity\": \"error\", \"data\": " ++ quote ("nothing from here on is read: 'import' and '#exit' have " ++
+      "no place here (the embedded Lean has no library but its own; Mathlib needs a Lean project)") ++ "}"]
+
 /-- Elaborate the commands of a text, one after the other; what the parser has to say about them. -/
 unsafe def elaborate (context commandRef input noMessages : Obj) : Nat → Parser.ModuleParserState → M (List String)
   | 0, _ => pure []
@@ -338,7 +346,7 @@ unsafe def elaborate (context commandRef input noMessages : Obj) : Nat → Parse
       | ⟨stx, position, messages⟩ =>
         bind (messageTexts (MessageLog.toList messages)) fun texts =>
         match Parser.isTerminalCommand stx with
-        | true => pure texts
+        | true => pure (texts ++ unread stx)
         | false =>
           bind (Command.elabCommand stx context commandRef) fun _ =>
           bind (elaborate context commandRef input noMessages fuel position) fun rest => pure (texts ++ rest)
