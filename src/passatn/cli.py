@@ -99,7 +99,7 @@ def train(
     overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and what it would cost.")] = False,
 ) -> None:
-    """Fine-tune a model by cross-entropy, DCO or GRPO (trainer: grpo); settings: the recipe, and --key value over it."""
+    """Fine-tune by cross-entropy, DCO or GRPO (trainer: grpo); settings come from the recipe and from --key value."""
     from passatn.experiments import finetune
     from passatn.experiments.config import RunConfig, read_settings
     from passatn.experiments.progress import TrainingBar
