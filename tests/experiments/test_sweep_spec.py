@@ -81,6 +81,8 @@ def test_corners_hold_each_value_and_both_ends():
         ({"seeds": [0, 0]}, r"seeds must be a list of different whole numbers, got \[0, 0\]"),
         ({"seeds": []}, "seeds: at least one"),
         ({"confirm_seeds": [2, 3]}, "confirm_seeds: 2 is among seeds"),
+        ({"search_seed": 2}, "search_seed 2 is among seeds or confirm_seeds"),
+        ({"search_seed": 4}, "search_seed 4 is among seeds or confirm_seeds"),
         ({"test": "v.jsonl"}, "validation and test are both v.jsonl"),
         ({"arms": {"CE": {}}}, "a comparison has at least two"),
         ({"arms": {"CE": {}, "x": {"seed": 3}}}, "arms: x: seed is set by the sweep"),

@@ -62,7 +62,7 @@ def _setting_edges(arm: Arm, record: Record) -> list[str]:
 
 def _epoch_edge(spec: SweepSpec, record: Record, epoch: int) -> list[str]:
     """An objective that ends its training itself has nothing beyond; one that has used up its examples may have."""
-    is_cut = spec.match == "examples" or not record.ended_early
+    is_cut = spec.match == "examples" or record.is_pruned or not record.ended_early
     if epoch == len(record.steps) - 1 and is_cut:
         return [f"epoch {epoch + 1} is the last one: train longer"]
     if epoch == 0 and len(record.steps) > 1:

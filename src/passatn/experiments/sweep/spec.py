@@ -78,7 +78,7 @@ class SweepSpec:
     match: Literal["steps", "examples"] = "steps"
     seeds: tuple[int, ...] = (0, 1, 2)
     confirm_seeds: tuple[int, ...] = (3, 4, 5)
-    search_seed: int = 0
+    search_seed: int = 1000
     """Of all trials, and of the search itself."""
     validation_split: str | None = None
     test_split: str | None = None
@@ -160,7 +160,7 @@ def parse_spec(given: Mapping[str, Any]) -> SweepSpec:
         match=_one_of(given, "match", ("steps", "examples")),  # type: ignore[arg-type]
         seeds=_seeds(given.get("seeds", [0, 1, 2]), "seeds"),
         confirm_seeds=_seeds(given.get("confirm_seeds", [3, 4, 5]), "confirm_seeds"),
-        search_seed=_whole(given.get("search_seed", 0), "search_seed", least=0),
+        search_seed=_whole(given.get("search_seed", 1000), "search_seed", least=0),
         validation_split=given.get("validation_split"),
         test_split=given.get("test_split"),
     )
@@ -177,6 +177,11 @@ def _check(spec: SweepSpec, shared: Mapping[str, Any]) -> None:
         raise ConfigError("seeds: at least one is needed")
     if again := sorted({*spec.seeds} & {*spec.confirm_seeds}):
         raise ConfigError(f"confirm_seeds: {again[0]} is among seeds: a confirmation takes new ones")
+    if spec.search_seed in {*spec.seeds, *spec.confirm_seeds}:
+        raise ConfigError(
+            f"search_seed {spec.search_seed} is among seeds or confirm_seeds: the best trial would be counted as a final "
+            "training, with the luck that made it the best"
+        )
     if spec.validation == spec.test and spec.validation_split == spec.test_split:
         raise ConfigError(f"validation and test are both {spec.test}: choices are made on other problems than the test")
     if spec.match == "examples" and "max_steps" in spec.recipe:

@@ -1,0 +1,65 @@
+"""Where a difference of a sweep comes from: test pass@N by a field of the problems' metadata.
+
+    python -m passatn.experiments.sweep.by_group sweeps/mini-math/results.json testbeds/mini-math/test.jsonl --field function
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passatn.coverage import coverage
+from passatn.experiments.seed_tables import markdown
+
+
+def by_group(results: dict[str, Any], fields: dict[str, str], n: int) -> str:
+    """Markdown: percent of pass@n by group and arm, means over all final and confirming trainings of an arm.
+
+    Args:
+        results: what the sweep wrote as results.json.
+        fields: the group of each test problem, by its id.
+
+    Raises:
+        ValueError: a problem without a group, or an N that was not tested.
+    """
+    finals = [*results["finals"], *(results.get("confirmation") or {}).get("finals", [])]
+    found: dict[tuple[str, str], list[float]] = {}
+    for final in finals:
+        for tested in final["tested"]:
+            if tested["n"] != n:
+                continue
+            for problem, value in zip(final["ids"], coverage(np.array(tested["log_p"]), n), strict=True):
+                if problem not in fields:
+                    raise ValueError(f"problem {problem!r} of the results is not among the problems given")
+                found.setdefault((fields[problem], final["arm"]), []).append(float(value))
+    if not found:
+        raise ValueError(f"nothing was tested at N = {n}")
+    arms = list(dict.fromkeys(final["arm"] for final in finals))
+    groups = sorted({group for group, _ in found})
+    sizes = {group: sum(of == group for of in fields.values()) for group in groups}
+    rows = [["group", "problems", *(f"{arm}, pass@{n}" for arm in arms)]]
+    for group in groups:
+        cells = [f"{100 * np.mean(found[group, arm]):.1f}" if (group, arm) in found else "" for arm in arms]
+        rows.append([group, str(sizes[group]), *cells])
+    return markdown(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("problems", type=Path, help="the test problems, JSON Lines")
+    parser.add_argument("--field", required=True)
+    parser.add_argument("--n", type=int, default=256)
+    args = parser.parse_args()
+    rows = [json.loads(line) for line in args.problems.read_text(encoding="utf-8").splitlines()]
+    fields = {row["id"]: str(row["metadata"][args.field]) for row in rows}
+    try:
+        print(by_group(json.loads(args.results.read_text(encoding="utf-8")), fields, args.n), end="")
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
