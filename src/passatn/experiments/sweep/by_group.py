@@ -1,6 +1,6 @@
 """Where a difference of a sweep comes from: test pass@N by a field of the problems' metadata.
 
-    python -m passatn.experiments.sweep.by_group sweeps/mini-math/results.json testbeds/mini-math/test.jsonl --field function
+python -m passatn.experiments.sweep.by_group sweeps/mini/results.json testbeds/mini/test.jsonl --field function
 """
 
 import argparse

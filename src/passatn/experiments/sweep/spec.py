@@ -179,7 +179,7 @@ def _check(spec: SweepSpec, shared: Mapping[str, Any]) -> None:
         raise ConfigError(f"confirm_seeds: {again[0]} is among seeds: a confirmation takes new ones")
     if spec.search_seed in {*spec.seeds, *spec.confirm_seeds}:
         raise ConfigError(
-            f"search_seed {spec.search_seed} is among seeds or confirm_seeds: the best trial would be counted as a final "
+            f"search_seed {spec.search_seed} is among seeds or confirm_seeds: the best trial would count as a final "
             "training, with the luck that made it the best"
         )
     if spec.validation == spec.test and spec.validation_split == spec.test_split:
