@@ -1,46 +1,20 @@
 """Tables 2 and 6 and figure 2 (c): from stored searches, and once from generated theorems on."""
 
 import json
-import math
 
 import pytest
 
 from passatn.coverage import pass_at_n
 from passatn.experiments.config import ConfigError
 from passatn.experiments.mini_theorems import ARMS
-from passatn.experiments.mini_theorems_report import ArmRuns
 from passatn.experiments.reproduce import proof_ensemble, proof_table, search_trees
 from passatn.experiments.reproduce.command import dry_run, reproduce
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.paper import TABLE_2, TABLE_6
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.workspace import Workspace
-from passatn.prove.records import DepthCounts, FoundProof, SearchRecord
 from passatn.report.search_tree import WIDEST, node_counts
-
-CORRECT = {"CE": [8, 0], "N_eff = 4": [0, 8], "N_eff = 8": [0, 10], "N_eff = 16": [0, 0], "N_eff = 32": [0, 0]}
-
-
-def records(counts, distinct=4):
-    found = []
-    for number, count in enumerate(counts):
-        proofs = (FoundProof(("rfl", "rfl"), count, -2 * math.log(3), is_checked=True),) if count else ()
-        found.append(
-            SearchRecord(
-                theorem=f"t{number}", statement=f"theorem t{number} : 1 = 1", method="rollouts", num_samples=20,
-                num_correct=count, ends={"proved": count, "error": 20 - count}, proofs=proofs,
-                depths=(DepthCounts(1, 20, distinct, distinct - 1, 15), DepthCounts(3, 15, 12, 6, 8)),
-            )
-        )  # fmt: skip
-    return found
-
-
-def runs():
-    named = {**CORRECT, "whole proof": [2, 2]}
-    return [
-        ArmRuns(name, (0,), (records(counts, 2 + rank),), (records(counts),), (1,), (1,))
-        for rank, (name, counts) in enumerate(named.items())
-    ]
+from proof_runs import CORRECT, records, runs
 
 
 def context(tmp_path, name, **options):
@@ -128,5 +102,7 @@ def test_from_generated_theorems_on(tmp_path, name):
     assert all((folder / file).stat().st_size > 0 for file in files)
     assert record["findings"]
     assert record["paper"]
+    assert record["sources"]
+    assert all((tmp_path / "out" / source).is_file() for source in record["sources"])
     again = reproduce(context(tmp_path / "out", name, quick=True))
     assert again["seconds"] == record["seconds"]

@@ -66,7 +66,7 @@ def section(context: Context) -> Section:
             "pass_at_n": {name: list(curve.estimate) for name, curve in curves.items()},
             "frontier": {"best": list(best.best), "winner": list(best.winner)},
         },
-        sources=[*files.values(), proofs.folder / "arms"],
+        sources=[*files.values(), *proofs.sources],
     )
 
 

@@ -42,7 +42,7 @@ def section(context: Context) -> Section:
         csv={"table2.csv": _csv(columns)},
         pictures={"table2.png": lambda path: plot_pass_at_n([_drawn(name, of) for name, of in columns.items()], path)},
         numbers={"ns": list(ns), "num_correct": counts(runs)},
-        sources=[stages.folder / "arms"],
+        sources=stages.sources,
     )
 
 

@@ -57,7 +57,9 @@ def section(context: Context) -> Section:
                 for iteration, of in searched.items()
             },
         },
-        sources=list(folders.values()),
+        sources=[
+            file for folder in folders.values() for file in sorted(folder.glob("iteration-*/test/records/*.jsonl"))
+        ],
     )
 
 

@@ -78,6 +78,11 @@ class Proofs:
             mini_theorems.run_expert_arm(arm, SEED, self.settings, data, base, found[arm.name])
         return found
 
+    @property
+    def sources(self) -> list[Path]:
+        """The records of the searches of `arms`."""
+        return sorted(self.folder.glob("arms/*/test-*/records/*.jsonl"))
+
     def _begin(self) -> tuple[mini_theorems.Data, str | Path]:
         torch.set_num_threads(1)
         if not self.folder.exists():
@@ -104,7 +109,11 @@ def describe(context: Context) -> str:
 def plan(context: Context) -> Plan:
     output = context.workspace.output
     if context.scale == "demo":
-        return Plan([], [again_command(context)], ["about half an hour on a CPU core, estimated; with expert iteration (table6) an hour"])
+        return Plan(
+            [],
+            [again_command(context)],
+            ["about half an hour on a CPU core, estimated; with expert iteration (table6) an hour"],
+        )
     if context.scale == "small":
         proofs = Proofs(context)
         settings = [(arm, proofs.folder / "arms" / f"{arm.name}, seed {SEED}" / "run") for arm in ARMS]
