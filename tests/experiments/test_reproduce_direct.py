@@ -16,7 +16,7 @@ from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.mini_data import BORDER
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.workspace import Workspace
-from proof_runs import CORRECT, runs
+from search_runs import CORRECT, runs
 
 NAMES = ("table1", "table5", "fig1", "fig2", "fig5", "fig12", "fig13")
 

@@ -14,7 +14,7 @@ from passatn.experiments.reproduce.paper import TABLE_2, TABLE_6
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.workspace import Workspace
 from passatn.report.search_tree import WIDEST, node_counts
-from proof_runs import CORRECT, records, runs
+from search_runs import CORRECT, records, runs
 
 
 def context(tmp_path, name, **options):
