@@ -178,6 +178,22 @@ def test_test_runs_judge_what_validation_chose(passatn, tmp_path):
     fewer = results("y", np.log(np.full((2, 10), 0.1)), ids, settings=grid[:1]).save(tmp_path / "y.json")
     error = passatn("recommend", files[0], "--n", 4, "--test", fewer).error
     assert error == "the test runs have no numbers for a, T = 1.5: evaluate it there too"
+    leaking = results("z", np.full((3, P), -1.0), settings=grid).save(tmp_path / "z.json")
+    error = passatn("recommend", files[0], "--n", 4, "--test", leaking).error
+    assert error.startswith(f"problem 'p0' is among the validation and the test problems ({P} in all)")
+
+
+def test_test_runs_in_another_order_are_refused(passatn, tmp_path):
+    ids = [f"t{i}" for i in range(10)]
+    files = {
+        (n, side): results(f"{side}{n}", np.full(10, -1.0), names, n_passes=n).save(tmp_path / f"{side}{n}.json")
+        for side, names in (("validation", None), ("test", ids))
+        for n in (1, 16)
+    }
+    runs = [files[n, "validation"] for n in (1, 16)]
+    assert passatn("recommend", *runs, "--n", 4, "--test", files[1, "test"], "--test", files[16, "test"]).code == 0
+    error = passatn("recommend", *runs, "--n", 4, "--test", files[16, "test"], "--test", files[1, "test"]).error
+    assert error.startswith("--test run 1 is of DCO, N_train = 16, the validation run in its place of cross-entropy")
 
 
 def test_what_cannot_be_read_is_one_line(passatn, runs, tmp_path):

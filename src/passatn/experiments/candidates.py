@@ -75,6 +75,8 @@ class Pool:
     samples: NDArray[np.int64] | None = None
     correct: NDArray[np.int64] | None = None
     notices: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    """Of the problems; empty where they have no names."""
 
     @property
     def num_problems(self) -> int:
@@ -99,7 +101,8 @@ class Pool:
         def of(values: Any) -> Any:
             return None if values is None else values[:, problems]
 
-        return replace(self, log_p=of(self.log_p), samples=of(self.samples), correct=of(self.correct))
+        ids = tuple(self.ids[column] for column in problems) if self.ids else ()
+        return replace(self, log_p=of(self.log_p), samples=of(self.samples), correct=of(self.correct), ids=ids)
 
     def of_candidates(self, rows: Sequence[int]) -> "Pool":
         """These candidates, in this order."""
@@ -248,10 +251,10 @@ def _pool(measured: Sequence[_Measured], notices: tuple[str, ...]) -> Pool:
             columns[name].append(column[rows])
     full: dict[str, Any] = {name: np.stack(rows) for name, rows in columns.items() if len(rows) == len(measured)}
     if "log_p" in full:
-        return Pool(candidates, full["log_p"], notices=notices)
+        return Pool(candidates, full["log_p"], notices=notices, ids=tuple(ids))
     if "num_samples" not in full:
         raise ConfigError("the runs share neither log_p nor counts of samples")
-    return Pool(candidates, None, full["num_samples"], full["num_correct"], notices)
+    return Pool(candidates, None, full["num_samples"], full["num_correct"], notices, tuple(ids))
 
 
 def _named(measured: Sequence[_Measured]) -> list[Candidate]:
