@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from passatn.experiments import testbeds
 from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
 from passatn.experiments.testbeds import KNOWN, math, mini_math
@@ -63,3 +64,17 @@ def test_math_deals_problems_out_once(tmp_path):
 def test_digits_stay_apart():
     tokenizer = byte_pairs(["1234 1234 12"] * 50, 300)
     assert len(tokenizer("1234")["input_ids"]) == 4
+
+
+def test_another_size_is_another_folder(tmp_path, monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr(testbeds, "mini_math", lambda output, **sizes: made.append(sizes["num_train"]))
+    for number in ("30", "30", "40"):
+        monkeypatch.setattr("sys.argv", ["testbeds", "mini-math", "--output", str(tmp_path), "--num-train", number])
+        if number == "40":
+            with pytest.raises(SystemExit):
+                testbeds.main()
+        else:
+            testbeds.main()
+    assert made == [30, 30]
+    assert "was made with {'name': 'mini-math', 'num_train': 30" in capsys.readouterr().err

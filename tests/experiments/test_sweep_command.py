@@ -1,6 +1,7 @@
 """`passatn sweep` from the file to the tables: numbers against the raw ones, resuming, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import yaml
 
 from passatn.experiments import finetune
 from passatn.experiments.sweep import finals as finals_module
+from passatn.experiments.sweep.command import _begin, _inputs
+from passatn.experiments.sweep.spec import read_spec
 from tiny_files import additions, write_jsonl
 
 
@@ -219,3 +222,18 @@ def test_a_folder_of_something_else_is_refused(passatn, given, tmp_path):
     swapped = written(tmp_path, given, arms=arms)
     assert "was begun with another arms" in passatn("sweep", swapped, "--output", out, "--resume").error
     assert sorted(entry.name for entry in out.iterdir()) == ["notes.txt", "sweep.yaml"]
+
+
+def test_changed_inputs_are_noticed(passatn, given, data, workspace, tmp_path):
+    """A sweep goes on with the data and the model that it was begun with, or not at all."""
+    own = tmp_path / "test.jsonl"
+    own.write_text((data / "test.jsonl").read_text())
+    path, out = written(tmp_path, given, test=str(own)), tmp_path / "out"
+    spec, settings = read_spec(path)
+    _begin(out, settings, _inputs(spec))
+    assert {Path(name).name for name in json.loads((out / "inputs.json").read_text())} == {
+        "train.jsonl", "validation.jsonl", "test.jsonl", "model.safetensors"
+    }  # fmt: skip
+    _begin(out, settings, _inputs(spec))
+    own.write_text("".join(line + "\n" for line in own.read_text().splitlines()[:-1]))
+    assert f"{own} has changed since {out} was begun" in passatn("sweep", path, "--output", out, "--resume").error

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from chain_calls import append
+from passatn.experiments.sweep import finals
 from passatn.experiments.sweep.choose import best_steps, choose
 from passatn.experiments.sweep.jobs import Call, run_chains
+from passatn.experiments.sweep.report import stop_edges
 from passatn.experiments.sweep.robustness import robustness
 from passatn.experiments.sweep.search import should_stop, suggest
 from passatn.experiments.sweep.spec import parse_spec
@@ -184,3 +186,22 @@ def test_chains_keep_their_order_and_an_error_ends_them(tmp_path, num_workers):
     with pytest.raises(ValueError, match="this one fails"):
         run_chains([failing], num_workers, notes.append)
     assert (tmp_path / "c").read_text() == "okbad"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "temperature", "steps", "expected"),
+    [
+        (3, 1, 40, []),
+        (4, 1, 40, ["epoch 4 is the last one"]),
+        (4, 1, 30, []),
+        (2, 2, 40, ["temperature 2 is the highest"]),
+        (4, 0.5, 40, ["temperature 0.5 is the lowest", "epoch 4 is the last one"]),
+    ],
+)
+def test_where_a_final_training_stops_is_looked_at_too(epoch, temperature, steps, expected):
+    """Unless its objective ended it: then there are fewer steps than planned, and nothing beyond."""
+    spec = parse_spec(GIVEN)
+    tested = finals.Tested(spec.ns[0], epoch, temperature, 0.5, (-1.0,))
+    final = finals.Final("CE", 0, {}, 7, steps, 400, 40, ("a",), (tested,))
+    edges = stop_edges(spec, final, spec.ns[0], 4)
+    assert [edge.startswith(start) for edge, start in zip(edges, expected, strict=True)] == [True] * len(expected)

@@ -154,6 +154,12 @@ def main() -> None:
     parser.add_argument("--longest-prompt", type=int, default=60, help="tokens (math)")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    sizes = {key: value for key, value in vars(args).items() if key not in ("output", "data")}
+    stored = args.output / "testbed.json"
+    if not stored.exists():
+        write_atomically(stored, (json.dumps(sizes) + "\n").encode())
+    if (before := json.loads(stored.read_text())) != sizes:
+        parser.error(f"{args.output} was made with {before}: choose another --output")
     if args.name == "mini-math":
         mini_math(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or 150_000)
         return

@@ -46,7 +46,7 @@ def _choose(spec: SweepSpec, arm: Arm, records: Sequence[Record], column: int) -
     trial = int(np.argmax(best))
     record = records[trial]
     epoch, temperature = best_stop(record.scores, column)
-    edges = (*_setting_edges(arm, record), *_epoch_edge(spec, record, epoch), *_temperature_edge(spec, temperature))
+    edges = (*_setting_edges(arm, record), *_epoch_edge(spec, record, epoch), *temperature_edge(spec, temperature))
     return Choice(spec.ns[column], trial, record.params, epoch, temperature, best[trial], edges)
 
 
@@ -70,7 +70,7 @@ def _epoch_edge(spec: SweepSpec, record: Record, epoch: int) -> list[str]:
     return []
 
 
-def _temperature_edge(spec: SweepSpec, index: int) -> list[str]:
+def temperature_edge(spec: SweepSpec, index: int) -> list[str]:
     chosen, grid = spec.temperatures[index], spec.temperatures
     if len(grid) == 1 or min(grid) < chosen < max(grid):
         return []

@@ -4,6 +4,7 @@ Everything is checked before the folder is made. Each training leaves a record, 
 what is missing.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from passatn.sample.models import load_tokenizer
 from passatn.tasks import find_overlap
 
 Say = Callable[[str], None]
-SPEC_FILE = "sweep.yaml"
+SPEC_FILE, INPUTS_FILE = "sweep.yaml", "inputs.json"
 
 
 def run_sweep(
@@ -47,7 +48,7 @@ def run_sweep(
     if is_finished:
         say(f"{folder} is a finished sweep")
     else:
-        _begin(folder, given)
+        _begin(folder, given, _inputs(spec))
         _run_stages(sweep, num_workers)
     _finish(sweep, given, write=not is_finished)
     say(f"results: {folder / 'results.md'}")
@@ -146,10 +147,30 @@ def planned(sweep: Sweep) -> list[str]:
 # ---- the stages ----
 
 
-def _begin(folder: Path, given: Params) -> None:
+def _inputs(spec: SweepSpec) -> dict[str, str]:
+    """SHA-256 of the files that every training starts from, as far as they are files here."""
+    model = Path(str(spec.recipe["model"]))
+    sources = [Path(str(spec.recipe["train_data"])), Path(spec.validation), Path(spec.test)]
+    files = [*sources, *(sorted(model.glob("*.safetensors")) if model.is_dir() else [model])]
+    found = {}
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                found[str(file)] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found
+
+
+def _begin(folder: Path, given: Params, inputs: dict[str, str]) -> None:
+    """Write down what the sweep is made from, or see that it has not changed."""
     if not (folder / SPEC_FILE).exists():
         write_atomically(folder / SPEC_FILE, yaml.safe_dump(given, sort_keys=False, allow_unicode=True).encode())
         write_atomically(folder / "environment.json", (json.dumps(environment(), indent=1) + "\n").encode())
+    stored = folder / INPUTS_FILE
+    if not stored.exists():
+        write_atomically(stored, (json.dumps(inputs, indent=1) + "\n").encode())
+    before = json.loads(stored.read_text(encoding="utf-8"))
+    if changed := sorted(name for name in before | inputs if before.get(name) != inputs.get(name)):
+        raise ConfigError(f"{changed[0]} has changed since {folder} was begun: choose another --output")
 
 
 def _run_stages(sweep: Sweep, num_workers: int) -> None:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from passatn.evaluate import PairedDifference, write_atomically
 from passatn.experiments.seed_tables import markdown, spread_cells
+from passatn.experiments.sweep.choose import temperature_edge
+from passatn.experiments.sweep.finals import Final
 from passatn.experiments.sweep.spec import SweepSpec
 from passatn.experiments.sweep.summary import ArmSummary, Confirmation, Outcome
 from passatn.report import Curve, draw_pass_at_n, run_kind, save_png, themed_figure
@@ -118,7 +120,7 @@ def robustness_table(outcome: Outcome) -> Rows:
 def notes(outcome: Outcome) -> list[str]:
     """What the tables mean and what is wrong with them, a sentence each; warnings first."""
     spec, arms, confirmed = outcome.spec, outcome.arms, outcome.confirmation
-    lines = [f"Warning: {edge}" for edge in edge_lines(arms)]
+    lines = [f"Warning: {edge}" for edge in edge_lines(spec, arms)]
     if len(spec.seeds) < FEWEST_SEEDS:
         lines.append(
             f"Warning: {len(spec.seeds)} of the {FEWEST_SEEDS} seeds that a comparison should have"
@@ -135,14 +137,25 @@ def notes(outcome: Outcome) -> list[str]:
     return lines
 
 
-def edge_lines(arms: Sequence[ArmSummary]) -> list[str]:
-    """Each choice on an edge once, with the N that made it."""
-    found: dict[tuple[str, str], list[str]] = {}
+def edge_lines(spec: SweepSpec, arms: Sequence[ArmSummary]) -> list[str]:
+    """Each choice on an edge once, with the N that made it: of trials, and of where final trainings stopped."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
     for one in arms:
-        for choice in one.choices:
-            for edge in choice.edges:
-                found.setdefault((one.arm.name, edge), []).append(f"{choice.n:,}")
+        last = max(len(record.steps) for record in one.trials)
+        for choice, finals in zip(one.choices, one.finals, strict=True):
+            stopped = (edge for final in finals for edge in stop_edges(spec, final, choice.n, last))
+            for edge in (*choice.edges, *stopped):
+                found.setdefault((one.arm.name, edge), {})[f"{choice.n:,}"] = None
     return [f"{arm}, N = {', '.join(ns)}: {edge}" for (arm, edge), ns in found.items()]
+
+
+def stop_edges(spec: SweepSpec, final: Final, n: int, last_epoch: int) -> list[str]:
+    """Whether a final training stopped where nothing further was tried, unless its objective ended it."""
+    stop = final.at(n)
+    edges = temperature_edge(spec, spec.temperatures.index(stop.temperature))
+    if stop.epoch == last_epoch and last_epoch > 1 and final.steps >= final.scheduled_steps:
+        edges.append(f"epoch {stop.epoch} is the last one: train longer")
+    return edges
 
 
 def _confirmation_line(spec: SweepSpec, confirmed: Confirmation) -> str:
