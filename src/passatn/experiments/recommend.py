@@ -187,8 +187,8 @@ def matching(pool: Pool, test: Pool) -> Pool:
         raise ConfigError(f"{len(runs)} validation runs, but {len(others)} test runs: give one for each")
     if shared := set(pool.ids) & set(test.ids):
         raise ConfigError(
-            f"problem {min(shared)!r} is among the validation and the test problems ({len(shared)} in all): choices are "
-            "judged on other problems than those that made them"
+            f"problem {min(shared)!r} is among the validation and the test problems ({len(shared)} in all): choices "
+            "are judged on other problems than those that made them"
         )
     place = {(others.index(c.run), c.step, c.setting): row for row, c in enumerate(test.candidates)}
     rows = []
@@ -199,8 +199,8 @@ def matching(pool: Pool, test: Pool) -> Pool:
         other = test.candidates[place[key]]
         if candidate.training and other.training and candidate.training != other.training:
             raise ConfigError(
-                f"--test run {runs.index(candidate.run) + 1} is of {other.training}, the validation run in its place of "
-                f"{candidate.training}: give them in the same order"
+                f"--test run {runs.index(candidate.run) + 1} is of {other.training}, the validation run in its place "
+                f"of {candidate.training}: give them in the same order"
             )
         rows.append(place[key])
     return test.of_candidates(rows)
