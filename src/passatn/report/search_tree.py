@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from passatn.report.plots import save_png, themed_figure
 from passatn.report.theme import INK, MUTED, WARM, ramp_color
 
+NOTE = "beside each level: mean number of distinct accepted tactics of a state; below: as wide as so many equal ones"
 WIDEST = 64
 """Nodes drawn at one depth; more are not told apart."""
 
@@ -31,6 +32,7 @@ def plot_search_trees(
             _draw(axes, branching, color)
             axes.set_title(name)
             axes.text(0.5, -0.02, subtitles[name], transform=axes.transAxes, ha="center", va="top", color=MUTED)
+        figure.supxlabel(NOTE, fontsize=9, color=MUTED)
         return save_png(figure, path)
 
 
