@@ -72,6 +72,9 @@ def test_every_epoch_and_temperature_of_a_run_is_a_candidate(runs):
     ]
     assert len(pool.candidates) == 15
     dco = [candidate for candidate in pool.candidates if candidate.run == "dco-16"]
+    falling = {"n_passes": 1, "n_passes_schedule": "anneal", "n_passes_start": 64}
+    annealed = read_pool([train_folder(runs[0].parent / "annealed", falling, [np.full((1, P), -1.0)])]).candidates[0]
+    assert (annealed.is_cross_entropy, annealed.training) == (False, "dco, N by anneal")
     assert {(c.objective, c.n_passes, c.training) for c in dco} == {("dco", 16.0, "DCO, N_train = 16")}
     assert [c.is_last for c in dco] == [False] * 6 + [True] * 3
     assert [c.is_default for c in dco] == [True, False, False] * 3

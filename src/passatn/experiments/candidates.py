@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from passatn.coverage import coverage, pass_at_n
 from passatn.evaluate import Results
-from passatn.experiments.config import ConfigError, read_settings
+from passatn.experiments.config import ConfigError, objective_of, read_settings
 from passatn.experiments.decoding import Setting, default_of, setting_of
 from passatn.experiments.run_directory import RunDirectory
 from passatn.train.objectives.config import SAMPLED
@@ -201,10 +201,8 @@ def _origin(results: Results, file: Path | None) -> tuple[str, Candidate]:
     setting = float(run.get("temperature", 1.0)), float(run.get("top_p", 1.0))
     folder, step = _training(run, file)
     if folder is not None:
-        settings = read_settings(folder / "config.yaml", ())
-        is_grpo = settings.get("trainer") == "grpo"
-        objective = "grpo" if is_grpo else settings.get("objective", "dco")
-        n_passes = None if is_grpo else float(settings.get("n_passes", 1))
+        objective, n = objective_of(read_settings(folder / "config.yaml", ()))
+        n_passes = None if n is None else float(n)
         epoch = run.get("epoch", _epoch_of(folder, step))
         return str(folder.resolve()), Candidate(folder.resolve().name, objective, n_passes, step, epoch, setting)
     known = run.get("n_passes", 1 if run.get("kind") == "ce" else None)

@@ -158,6 +158,15 @@ class RunConfig:
         return values | {"eval_ns": list(self.eval_ns)} | self.training
 
 
+def objective_of(settings: Mapping[str, Any]) -> tuple[str, float | None]:
+    """What a run with these settings minimises, in a word or two, and its N of training where it has one."""
+    if settings.get("trainer") == "grpo":
+        return "grpo", None
+    objective, schedule = settings.get("objective", "dco"), settings.get("n_passes_schedule", "constant")
+    named = objective if schedule == "constant" else f"{objective}, N by {schedule}"
+    return named, settings.get("n_passes", 1)
+
+
 def read_settings(recipe: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     """Settings of a YAML recipe with `--key value` (or `--key=value`) options over them; values are read as YAML.
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from passatn.evaluate import Results, problems_from_arrays
 from passatn.experiments.config import ConfigError
+from passatn.experiments.config import objective_of as config_objective
 from passatn.experiments.counting import count_outcomes, outcomes_of
 from passatn.experiments.problems import EncodedProblems
 from passatn.report import write_run_report
@@ -165,7 +166,6 @@ def objective_of(model: str) -> dict[str, Any]:
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         return {}
-    if settings.get("trainer") == "grpo":
-        return {"objective": "grpo"}
-    objective = settings.get("objective", "dco")
-    return {"n_passes": settings.get("n_passes", 1)} | ({} if objective == "dco" else {"objective": objective})
+    objective, n_passes = config_objective(settings)
+    known = {} if n_passes is None else {"n_passes": n_passes}
+    return known | ({} if objective == "dco" else {"objective": objective})

@@ -277,6 +277,8 @@ def _check(config: ExpertConfig) -> None:
         raise ConfigError("iterations and numbers of samples must be at least 1")
     placeholder = {} if config.theorems is None else {"train_data": config.theorems}
     recipe = RunConfig.from_mapping(config.recipe | placeholder)
+    if recipe.trainer != "coverage":
+        raise ConfigError(f"expert trains on proofs: trainer {recipe.trainer} has none, leave it out")
     if recipe.template != "tactic":
         raise ConfigError(f"template {recipe.template}: tactic models are trained and asked with the template tactic")
     try:
