@@ -62,9 +62,9 @@ def test_limits_hold() -> None:
     require_lean()
     with LeanVerifier(timeout_seconds=2, num_workers=1) as verifier:
         assert judge(verifier, HANGS).outcome is Outcome.TIMEOUT
-    with LeanVerifier(timeout_seconds=60, memory_mb=130, num_workers=1) as verifier:
+    with LeanVerifier(timeout_seconds=60, memory_mb=200, num_workers=1) as verifier:
         verdict = judge(verifier, HANGS)
-        assert (verdict.outcome, verdict.detail) == (Outcome.ERROR, "Lean needed more than 130 MiB")
+        assert (verdict.outcome, verdict.detail) == (Outcome.ERROR, "Lean needed more than 200 MiB")
         assert judge(verifier, "rfl").outcome is Outcome.CORRECT
 
 
