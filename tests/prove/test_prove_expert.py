@@ -189,7 +189,8 @@ def test_settings_that_cannot_be(tmp_path):
     recipe = make_config(tmp_path).recipe
     assert refused(iterations=0) == "iterations and numbers of samples must be at least 1"
     assert refused(recipe=recipe | {"template": "direct"}).startswith("template direct: ")
-    assert refused(recipe={"trainer": "grpo", "model": recipe["model"]}).startswith("expert trains on proofs: trainer grpo has none")
+    no_steps = refused(recipe={"trainer": "grpo", "model": recipe["model"]})
+    assert no_steps.startswith("expert trains on proofs: trainer grpo has none")
     assert "keep must be one of" in refused(keep="all")
     assert "train_data is not set" in refused(theorems=None)
     assert "hold 'easy' (4 such theorems)" in refused(test=str(tmp_path / "unproved.jsonl"))
