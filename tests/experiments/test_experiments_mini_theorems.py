@@ -18,6 +18,7 @@ from passatn.experiments.mini_theorems_report import (
     plot,
     raw_counts,
     read_runs,
+    splits,
     who_finds,
     widths,
 )
@@ -55,9 +56,10 @@ def test_an_arm_runs_and_is_not_run_again(tmp_path):
     assert "| CE | 1 | last (2) |" in main_table(runs, [1, 4])
 
 
-def store(folder, arm, seed, last, best, num_samples=16):
+def store(folder, arm, seed, last, best, num_samples=16, validation=()):
     """`last` and `best`: correct ones of 16 roll-outs per theorem, after the last epoch of `num_samples`."""
-    for name, counts, number in (("test-4", last, num_samples), ("test-2", best, 16)):
+    searches = [("test-4", last, num_samples), ("test-2", best, 16)]
+    for name, counts, number in searches + [("validation-4", validation, 16)] * bool(validation):
         records = folder / "arms" / f"{arm}, seed {seed}" / name / "records"
         records.mkdir(parents=True)
         made_up = [replace(made(f"t{k}", count), num_samples=number) for k, count in enumerate(counts)]
@@ -105,6 +107,31 @@ def test_tables_are_those_of_the_counts(tmp_path):
     assert "| CE | 1 | 50.0 | 50.0 |" in large  # seed 1
     assert f"| CE, 5N samples | 0 | {100 * (1 - wrong) / 2:.1f} |  |" in large
     assert "| ensemble, N from each | 0 | 71.9 | 100.0 |" in large
+
+
+def test_a_split_is_chosen_on_validation_and_judged_on_test(tmp_path):
+    """On validation the two models solve a theorem each by 1/2; CE a third one as well; the others none."""
+    counts = {"CE": ([8, 0, 0], [8, 0, 16]), "N_eff = 4": ([0, 8, 0], [0, 8, 0])}
+    for arm in ("CE", "N_eff = 4", "N_eff = 8", "N_eff = 16", "N_eff = 32"):
+        last, validation = counts.get(arm, ([0, 0, 0], [0, 0, 0]))
+        store(tmp_path, arm, 0, last=last, best=last, validation=validation)
+    runs = read_runs(tmp_path)
+    one, four = (math.comb(8, n) / math.comb(16, n) for n in (1, 4))
+    assert splits(runs, [1, 4]).splitlines()[2:] == [
+        f"| N from each | last | {100 * 2 * (1 - one) / 3:.1f} | {100 * 2 * (1 - four) / 3:.1f} |",
+        # 3 of 5 and 10 of 20 samples are CE's, 2 and 10 those of N_eff = 4.
+        f"| split chosen on validation | last | {split_of(3, 2):.1f} | {split_of(10, 10):.1f} |",
+        f"| one model chosen on validation | last | {split_of(5, 0):.1f} |  |",
+        "",
+        "- split of 20 samples, last epoch, mean over seeds: CE 50 %, N_eff = 4 50 %, N_eff = 8 0 %, N_eff = 16 0 %, "
+        "N_eff = 32 0 %",
+    ]
+    assert splits(runs[:1], [1]) == ""
+
+
+def split_of(first, second):
+    """Percent of three theorems; one is solved by 8 of 16 samples of the first model, one by those of the second."""
+    return 100 * (2 - math.comb(8, first) / math.comb(16, first) - math.comb(8, second) / math.comb(16, second)) / 3
 
 
 def test_the_raw_counts_are_those_of_each_theorem(tmp_path):

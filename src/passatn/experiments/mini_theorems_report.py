@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from passatn.coverage import pass_at_n
+from passatn.coverage import BudgetSplit, pass_at_n, split_budget
 from passatn.evaluate import write_atomically
 from passatn.experiments.mini_theorems import ARMS, NS
 from passatn.experiments.seed_tables import difference_cells, markdown, spread_cells
@@ -47,6 +47,9 @@ class ArmRuns:
     best: tuple[Records, ...]
     last_epochs: tuple[int, ...]
     best_epochs: tuple[int, ...]
+    last_validation: tuple[Records, ...] = ()
+    """Of the validation theorems, by the same models; empty where a seed was not searched there."""
+    best_validation: tuple[Records, ...] = ()
 
 
 def read_runs(folder: Path) -> list[ArmRuns]:
@@ -64,6 +67,8 @@ def read_runs(folder: Path) -> list[ArmRuns]:
                     tuple(_records(path / f"test-{of['best']}") for _, path, of in found),
                     tuple(of["last"] for _, _, of in found),
                     tuple(of["best"] for _, _, of in found),
+                    tuple(_records(path / f"validation-{of['last']}") for _, path, of in found),
+                    tuple(_records(path / f"validation-{of['best']}") for _, path, of in found),
                 )
             )
     return runs
@@ -149,6 +154,42 @@ def _curve(run: ArmRuns, by_seed: Iterable[Records], ns: Sequence[int]) -> Curve
     if run.name in STEPWISE:
         return Curve(run.name, ns, mean, kind="dco", n_passes=float(run.name.split("= ")[1]))
     return Curve(run.name, ns, mean, kind="other")
+
+
+def splits(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
+    """5N samples in all: N from each model, the split that is best on validation, or the one model that is best there.
+
+    Choices rest on the rates of success among the few roll-outs of the validation theorems; numbers are of the test
+    theorems, means over seeds. A cell is empty where a model has fewer roll-outs than its share.
+    """
+    rows, notes = [["5N samples in all", "epoch", *(f"N = {n}" for n in ns)]], []
+    for label, chosen, validation in (("last", _last, _last_validation), ("best", _best, _best_validation)):
+        test, known = _ensembles(runs, chosen), _ensembles(runs, validation)
+        if not test or len(test) != len(known):
+            continue
+        by_total = [[split_budget(one.num_correct / one.num_samples, len(STEPWISE) * n) for one in known] for n in ns]
+        for name, split_of in _SPLITS.items():
+            by_n = [[_covered(one, split_of(by)) for one, by in zip(test, of, strict=True)] for of in by_total]
+            cells = [spread_cells(np.array(by_seed)[:, None])[0] if None not in by_seed else "" for by_seed in by_n]
+            rows.append([name, label, *cells])
+        shares = np.mean([by.whole / by.whole.sum() for by in by_total[-1]], axis=0)
+        parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in zip(test[0].names, shares, strict=True))
+        notes.append(f"- split of {by_total[-1][0].whole.sum():,} samples, {label} epoch, mean over seeds: {parts}\n")
+    return markdown(rows) + "\n" + "".join(notes) if notes else ""
+
+
+_SPLITS: dict[str, Callable[[BudgetSplit], NDArray[np.int64]]] = {
+    "N from each": lambda by: np.full(len(by.whole), by.whole.sum() // len(by.whole)),
+    "split chosen on validation": lambda by: by.whole,
+    "one model chosen on validation": lambda by: by.whole.sum() * np.eye(len(by.whole), dtype=np.int64)[by.best_single],
+}
+
+
+def _covered(ensemble: Ensemble, split: NDArray[np.int64]) -> float | None:
+    """None where a model has fewer roll-outs of a theorem than its share."""
+    if (split > ensemble.num_samples.min(axis=1)).any():
+        return None
+    return float(ensemble.covered(split.tolist()).mean())
 
 
 def _of_seed(run: ArmRuns, seed: int) -> ArmRuns:
@@ -291,6 +332,14 @@ def _best(run: ArmRuns) -> Mapping[int, Records]:
     return dict(zip(run.seeds, run.best, strict=True))
 
 
+def _last_validation(run: ArmRuns) -> Mapping[int, Records]:
+    return {seed: records for seed, records in zip(run.seeds, run.last_validation, strict=False) if records}
+
+
+def _best_validation(run: ArmRuns) -> Mapping[int, Records]:
+    return {seed: records for seed, records in zip(run.seeds, run.best_validation, strict=False) if records}
+
+
 Chosen = Callable[[ArmRuns], Mapping[int, Records]]
 
 
@@ -299,7 +348,7 @@ def _ensembles(runs: Sequence[ArmRuns], chosen: Chosen) -> list[Ensemble]:
     models = [run for run in runs if run.name in STEPWISE]
     if len(models) < len(STEPWISE):
         return []
-    seeds = set.intersection(*(set(run.seeds) for run in models))
+    seeds = set.intersection(*(set(chosen(run)) for run in models))
     return [Ensemble.of({run.name: chosen(run)[seed] for run in models}) for seed in sorted(seeds)]
 
 
@@ -359,8 +408,9 @@ def main() -> None:
     write_atomically(args.output.with_suffix(".json"), json.dumps(raw_counts(runs), separators=(",", ":")).encode())
     known = [n for n in NS if n <= min(record.num_samples for run in runs for of in run.last for record in of)]
     plot(runs, known, args.output.with_suffix(".png"))
-    parts = (main_table(runs, known), differences(runs, known), lengths(runs, known[-1]), widths(runs))
-    print("\n".join((*parts, who_finds(runs), large_table(runs, NS), expert_table(args.runs, known))))
+    parts = [main_table(runs, known), differences(runs, known), lengths(runs, known[-1]), widths(runs)]
+    parts += [who_finds(runs), splits(runs, NS), large_table(runs, NS), expert_table(args.runs, known)]
+    print("\n".join(filter(None, parts)))
 
 
 if __name__ == "__main__":
