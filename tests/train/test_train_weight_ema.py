@@ -19,7 +19,8 @@ from passatn.train.weight_ema import WEIGHT_EMA_NAME
 from tiny import build_model
 from train_helpers import assert_same_weights, make_rows, make_trainer, training_logs, weights_of
 
-DECAY = 0.7
+DECAY = 0.3
+"""Reached at step 4 of 6: t/(t + 9) is 2/11, 3/12, 4/13."""
 SAVING = {
     "n_passes": 300, "min_confidence_weight": 0.0, "max_steps": 6, "learning_rate": 1e-2,
     "per_device_train_batch_size": 4, "save_strategy": "steps", "save_steps": 1, "save_total_limit": 9,
@@ -31,13 +32,18 @@ def stored(folder: Path, step: int, name: str = "model.safetensors") -> dict[str
     return load_file(folder / f"checkpoint-{step}" / name)
 
 
+def decay_at(step: int) -> float:
+    return min(DECAY, step / (step + 9))
+
+
 def averages_by_hand(folder: Path, steps: int) -> list[dict[str, Tensor]]:
     """The recursion of the formula in float64, from the weights that the checkpoints have."""
     average = {name: weight.double() for name, weight in stored(folder, 1).items()}
     averages = [average]
     for step in range(2, steps + 1):
         now = stored(folder, step)
-        average = {name: DECAY * value + (1 - DECAY) * now[name].double() for name, value in average.items()}
+        decay = decay_at(step)
+        average = {name: decay * value + (1 - decay) * now[name].double() for name, value in average.items()}
         averages.append(average)
     return averages
 
@@ -181,8 +187,9 @@ def test_an_adapter_is_averaged_alone(tmp_path):
     assert all("lora" in name for name in stored(tmp_path, 6, WEIGHT_EMA_NAME))
     adapters = [stored(tmp_path, step, "adapter_model.safetensors") for step in range(1, 7)]
     average = {name: weight.double() for name, weight in adapters[0].items()}
-    for adapter in adapters[1:]:
-        average = {name: DECAY * value + (1 - DECAY) * adapter[name].double() for name, value in average.items()}
+    for step, adapter in enumerate(adapters[1:], start=2):
+        decay = decay_at(step)
+        average = {name: decay * value + (1 - decay) * adapter[name].double() for name, value in average.items()}
     trainer.save_model(str(tmp_path / "out"))
     assert_weights(load_file(tmp_path / "out" / "adapter_model.safetensors"), average)
     PeftModel.from_pretrained(build_model(), tmp_path / "out")
@@ -210,7 +217,7 @@ def test_a_decay_out_of_range_is_refused(decay, tmp_path):
 def test_sharded_weights_are_refused(flag, name, tmp_path):
     trainer = make_trainer(tmp_path, weight_ema=DECAY)
     setattr(trainer, flag, True)
-    with pytest.raises(ValueError, match=f"weight_ema=0.7 cannot be combined with {name}"):
+    with pytest.raises(ValueError, match=f"weight_ema=0.3 cannot be combined with {name}"):
         trainer._init_weight_ema()
 
 

@@ -1,8 +1,10 @@
 r"""An exponential moving average of the weights along a training run, which is then what is evaluated and stored.
 
-    θ̄_1 = θ_1        θ̄_t = d θ̄_{t−1} + (1 − d) θ_t        after each optimizer step t
+    θ̄_1 = θ_1        θ̄_t = d_t θ̄_{t−1} + (1 − d_t) θ_t        d_t = min(d, t/(t + 9))        after optimizer step t
 
-d = `weight_ema` in (0, 1); the average is over about the last 1/(1 − d) steps. Sources: Polyak and Juditsky,
+d = `weight_ema` in (0, 1); the average is over about the last 1/(1 − d) steps, and early in the run over about the last
+ninth of the steps so far, so that where it began is soon forgotten (t/(t + 9) is what TensorFlow's
+`ExponentialMovingAverage` has with `num_updates`). Sources: Polyak and Juditsky,
 "Acceleration of Stochastic Approximation by Averaging" (1992), for the idea; "Mean teachers are better role models",
 arXiv 1703.01780, for the exponential form in deep learning.
 
@@ -55,7 +57,9 @@ class WeightEmaMixin(Trainer):
         if self._ema is None:
             self._ema = {name: weight.clone() for name, weight in weights.items()}
         else:
-            average = get_ema_multi_avg_fn(self.args.weight_ema)
+            assert self.args.weight_ema is not None
+            step = self.state.global_step + 1
+            average = get_ema_multi_avg_fn(min(self.args.weight_ema, step / (step + 9)))
             average([self._ema[name] for name in weights], list(weights.values()), None)
 
     @contextmanager
