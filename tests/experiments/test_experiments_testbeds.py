@@ -7,7 +7,7 @@ import pytest
 from passatn.experiments import testbeds
 from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
-from passatn.experiments.testbeds import KNOWN, math, mini_math
+from passatn.experiments.testbeds import KNOWN, gym, math, mini_math
 from passatn.sample.models import load_model
 
 
@@ -58,6 +58,23 @@ def test_math_deals_problems_out_once(tmp_path):
     read_spec(tmp_path / "bed" / "sweep.yaml")
     with pytest.raises(SystemExit, match="only 30 short problems, 100 are wanted"):
         math(tmp_path / "other", data, num_train=60, num_eval=20, longest_prompt=40, num_pretrain=30)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_gym_has_each_prompt_once(tmp_path, monkeypatch):
+    gym(tmp_path, num_train=40, num_eval=20, pretrain=60)
+    files = {name: rows(tmp_path / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
+    assert [len(files[name]) for name in ("train", "validation", "test")] == [40, 20, 20]
+    prompts = [row["prompt"] for of in files.values() for row in of]
+    assert len(set(prompts)) == len(prompts)
+    for words in ("many legs", "Least Common Multiple", "prime numbers"):
+        assert any(words in row["prompt"] for row in files["test"])
+        assert not any(words in row["prompt"] for row in files["pretrain"])
+    read_spec(tmp_path / "sweep.yaml")
+    monkeypatch.setattr(testbeds, "GYM_NEW", ("coin_flip",))
+    with pytest.raises(SystemExit, match=r"only \d+ different problems, 800 are wanted"):
+        gym(tmp_path / "other", num_train=400, num_eval=200, pretrain=6)
     assert not (tmp_path / "other").exists()
 
 

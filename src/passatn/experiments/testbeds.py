@@ -2,6 +2,7 @@
 
     python -m passatn.experiments.testbeds mini-math --output testbeds/mini-math
     python -m passatn.experiments.testbeds math --data math_train.jsonl --output testbeds/math
+    python -m passatn.experiments.testbeds gym --output testbeds/gym
     passatn sweep testbeds/math/sweep.yaml --output sweeps/math
 
 mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
@@ -10,11 +11,15 @@ behind tokens that it has never met, with few problems. A problem has one short 
 math: real problems of MATH with short prompts and answers. The base, a Llama of a million parameters, has read the
 written solutions of other problems, and is fine-tuned to answer directly, which it can do no better than by guessing
 from the kind of problem: the answers that it must consider are many.
+
+gym: families of reasoning-gym. The base, the same Llama, answers problems of some families; it is fine-tuned on a
+thousand problems of others, of whose answers it can learn the size and some digits.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +39,9 @@ from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
 
 KNOWN = ("add3", "mul", "diffmul", "sqadd", "median")
 """What the base of mini-math has learnt."""
-TEMPERATURES = [0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
+GYM_KNOWN = ("basic_arithmetic", "chain_sum", "gcd", "number_sequence", "products", "simple_equations")
+GYM_NEW = ("count_primes", "lcm", "leg_counting", "time_intervals")
+TEMPERATURES = [0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
 ARMS = {"CE": {}, "DCO-256": {"n_passes": 256, "min_confidence_weight": 0.0}}
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
@@ -60,7 +67,7 @@ def mini_math(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> 
     torch.nn.init.normal_(model.model.embed_tokens.weight)
     rate = {"learning_rate": 3e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, build_tokenizer(), "raw", {**rate, "num_train_epochs": 1})
-    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 5e-3], trials=8)
+    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 5e-3], trials=24)
 
 
 def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_prompt: int, num_pretrain: int) -> None:
@@ -88,7 +95,35 @@ def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_pro
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 16, "weight_decay": 0.1, "adam_beta2": 0.98}
     limits = {"max_prompt_tokens": 160, "max_answer_tokens": 200, "skip_bad_rows": True, "lr_scheduler_type": "cosine"}
     _pretrain(output, model, tokenizer, "direct", {**rate, **limits, "num_train_epochs": 1})
-    _write_sweep(output, "direct", epochs=8, ns=[1, 256], rates=[1e-4, 4e-3], trials=6)
+    _write_sweep(output, "direct", epochs=8, ns=[1, 256], rates=[1e-4, 4e-3], trials=12)
+
+
+def gym(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+    """Write the testbed of reasoning-gym's families; no prompt is in two of its files."""
+    known, new = (_families(families, number, seed) for families, number, seed in (
+        (GYM_KNOWN, pretrain, 0), (GYM_NEW, 2 * (num_train + 2 * num_eval), 1)
+    ))  # fmt: skip
+    ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
+    if len(new) < ends[-1]:
+        raise SystemExit(f"only {len(new)} different problems, {ends[-1]} are wanted: fewer, please")
+    names = ("train", "validation", "test")
+    parts = {name: new[first:last] for name, (first, last) in zip(names, pairwise(ends), strict=True)}
+    _write_problems(output, {"pretrain": known, **parts})
+    tokenizer = byte_pairs([f"{problem.prompt}\n{problem.answers[0]}" for problem in (*known, *new)], 1024)
+    model = small_llama(tokenizer, hidden=128, layers=4, context=256)
+    rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
+    _pretrain(output, model, tokenizer, "direct", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
+    _write_sweep(output, "direct", epochs=10, ns=[1, 16, 256], rates=[1e-4, 4e-3], trials=12)
+
+
+def _families(families: Sequence[str], number: int, seed: int) -> list[Problem]:
+    """About as many problems of each family, in random order, each prompt once."""
+    each = -(-number // len(families))
+    found = [
+        problem for family in families for problem in load_problems(f"reasoning-gym:{family}?size={each}&seed={seed}")
+    ]
+    distinct = list({problem.prompt: problem for problem in found}.values())
+    return [distinct[index] for index in np.random.default_rng(seed).permutation(len(distinct))]
 
 
 def _mini(split: Split, count: int, seed: int) -> list[Problem]:
@@ -125,6 +160,8 @@ def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rat
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 10,
         "weight_decay": 0.0,
+        # A rate of its own for what stands for tokens that the base has never met.
+        "new_parameters": "embed_tokens",
         **{key: value for key, value in TRAINING.items() if key != "save_strategy"},
     }
     sweep = {
@@ -137,7 +174,11 @@ def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rat
         "target_n": 256,
         "seeds": [0, 1, 2],
         "confirm_seeds": [3, 4, 5],
-        "space": {"learning_rate": {"log": rates}, "weight_ema": [None, 0.98]},
+        "space": {
+            "learning_rate": {"log": rates},
+            "new_parameters_learning_rate": {"log": [rates[0], 10 * rates[1]]},
+            "weight_ema": [None, 0.98, 0.995],
+        },
         "arms": ARMS,
     }
     write_atomically(output / "sweep.yaml", yaml.safe_dump(sweep, sort_keys=False).encode())
@@ -145,7 +186,7 @@ def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("mini-math", "math"))
+    parser.add_argument("name", choices=("mini-math", "math", "gym"))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="MATH's training problems, JSON Lines (math)")
     parser.add_argument("--num-train", type=int, default=1000)
@@ -160,8 +201,9 @@ def main() -> None:
         write_atomically(stored, (json.dumps(sizes) + "\n").encode())
     if (before := json.loads(stored.read_text())) != sizes:
         parser.error(f"{args.output} was made with {before}: choose another --output")
-    if args.name == "mini-math":
-        mini_math(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or 150_000)
+    if args.name != "math":
+        make, pretrain = (mini_math, 150_000) if args.name == "mini-math" else (gym, 40_000)
+        make(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or pretrain)
         return
     if args.data is None:
         parser.error("math needs --data")
