@@ -471,6 +471,7 @@ def expert(
     from passatn.experiments import expert_iteration
     from passatn.experiments.config import parse_ns, read_settings
     from passatn.experiments.progress import TrainingBar
+    from passatn.experiments.proving import check_samples
     from passatn.experiments.quiet import quiet_libraries
 
     settings = expert_iteration.ExpertConfig(
@@ -485,7 +486,10 @@ def expert(
         test_samples=test_samples,
         search=expert_iteration.search_settings(engines, search),
     )
-    prove_theorems = expert_iteration.proof_search(engines, search, parse_ns(ns, "--ns"), say)
+    budgets = parse_ns(ns, "--ns")
+    for samples in (settings.num_samples, *([test_samples] if test else [])):
+        check_samples(samples, budgets)
+    prove_theorems = expert_iteration.proof_search(engines, search, budgets, say)
     with quiet_libraries():
         done = expert_iteration.run_expert(
             settings, output, prove_theorems, say, overwrite=overwrite, make_bar=TrainingBar

@@ -200,6 +200,26 @@ def test_settings_that_cannot_be(tmp_path):
         assert refused(**{name: str(bad)}).startswith(f"{bad}: problem 'x': proof search needs")
 
 
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--temperature 0", "--temperature must be positive, got 0.0"),
+        ("--method walk", "--method 'walk': there are rollouts, best-first"),
+        ("--tactic-timeout 0", "--tactic-timeout must be positive, got 0.0"),
+        ("--num-samples 3 --ns 4,8", "--num-samples 3 is less than the smallest of --ns, 4"),
+        ("--replay lean4checker", "--replay belongs to --project"),
+    ],
+)
+def test_search_options_that_cannot_be_are_refused_before_the_first_training(option, complaint, passatn, tmp_path):
+    write_inputs(tmp_path)
+    done = passatn(
+        "expert", "--unproved", tmp_path / "unproved.jsonl", "--theorems", tmp_path / "train.jsonl",
+        "--output", tmp_path / "expert", "--model", tmp_path / "no-model", *option.split(),
+    )  # fmt: skip
+    assert (done.code, (tmp_path / "expert").exists()) == (1, False)
+    assert complaint in done.err
+
+
 @pytest.mark.parametrize("file", ["unproved", "train"])
 def test_a_tested_theorem_is_not_learnt_under_another_name(file, tmp_path):
     write_inputs(tmp_path)

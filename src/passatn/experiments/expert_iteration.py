@@ -261,8 +261,9 @@ def search_settings(engines: EngineOptions, options: SearchOptions) -> dict[str,
     """What of the options decides what is found; the rest may differ when a killed iteration goes on.
 
     Raises:
-        ConfigError: an option that has no meaning here.
+        ConfigError: an option that has no meaning here, or is out of range.
     """
+    proving.check_search(options)
     if options.shard != "1/1":
         raise ConfigError("--shard cannot be used here: an iteration needs all theorems")
     if engines.engine == "server":

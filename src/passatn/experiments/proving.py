@@ -67,20 +67,9 @@ class ProofRun:
     @classmethod
     def of(cls, options: TheoremOptions, engines: EngineOptions, search: SearchOptions) -> "ProofRun":
         """Raises ConfigError: options that do not go together, or are out of range; names them."""
-        if search.method not in METHODS:
-            raise ConfigError(f"--method {search.method!r}: there are {', '.join(METHODS)}")
-        for name in ("time_limit", "tactic_timeout", "check_timeout"):
-            if not getattr(search, name) > 0:
-                raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {getattr(search, name)}")
-        if not math.isfinite(search.alpha) or search.alpha < 0:
-            raise ConfigError(f"--alpha must be finite and not negative, got {search.alpha}")
-        if not 0 < search.temperature < math.inf:
-            raise ConfigError(f"--temperature must be positive, got {search.temperature}")
+        check_search(search)
         if options.max_prompt_tokens is not None or options.max_answer_tokens is not None:
             raise ConfigError("theorems are not chosen by length: --max-length limits states with their tactics")
-        for name in ("repl", "replay"):
-            if getattr(search, name) is not None and search.project is None:
-                raise ConfigError(f"--{name} belongs to --project")
         spec = sampling.engine_spec(
             engines, options.model, dtype=options.dtype, trust_remote_code=options.trust_remote_code
         )
@@ -139,6 +128,28 @@ class ProofRun:
         )
 
 
+def check_search(search: SearchOptions) -> None:
+    """Raises ConfigError: options that are out of range whatever the model and the theorems are."""
+    if search.method not in METHODS:
+        raise ConfigError(f"--method {search.method!r}: there are {', '.join(METHODS)}")
+    for name in ("time_limit", "tactic_timeout", "check_timeout"):
+        if not getattr(search, name) > 0:
+            raise ConfigError(f"--{name.replace('_', '-')} must be positive, got {getattr(search, name)}")
+    if not math.isfinite(search.alpha) or search.alpha < 0:
+        raise ConfigError(f"--alpha must be finite and not negative, got {search.alpha}")
+    if not 0 < search.temperature < math.inf:
+        raise ConfigError(f"--temperature must be positive, got {search.temperature}")
+    for name in ("repl", "replay"):
+        if getattr(search, name) is not None and search.project is None:
+            raise ConfigError(f"--{name} belongs to --project")
+
+
+def check_samples(num_samples: int, ns: Sequence[int]) -> None:
+    """Raises ConfigError where not even the smallest N of pass@N can be had."""
+    if num_samples < min(ns):
+        raise ConfigError(f"--num-samples {num_samples} is less than the smallest of --ns, {min(ns)}")
+
+
 def parse_share(text: str) -> tuple[int, int]:
     """(I, N) of "I/N". Raises ConfigError."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -167,8 +178,7 @@ def prove(
     theorems = theorems_of(problems)[number - 1 :: num_shares]
     if not theorems:
         raise ConfigError(f"--shard {run.search.shard}: there are only {len(problems)} theorems")
-    if run.num_samples < min(ns):
-        raise ConfigError(f"--num-samples {run.num_samples} is less than the smallest of --ns, {min(ns)}")
+    check_samples(run.num_samples, ns)
     folder = ProofFolder(output)
     settings = run.settings()
     folder.check(settings, overwrite=overwrite)
