@@ -446,6 +446,36 @@ def prove(
     _print_results(proving.prove(run, problems, output, budgets, name=run_name, overwrite=overwrite, say=say))
 
 
+@app.command(context_settings=NAMES)
+def credit(
+    samples: Annotated[str, typer.Argument(help="A sample store with verdicts.")],
+    data: Annotated[str, typer.Option(help="The problems: file, Hub id, reasoning-gym:FAMILY or preset.")],
+    output: Annotated[Path, typer.Option("--output", help="JSON Lines file: problems with their new answers.")],
+    preset: Annotated[str | None, typer.Option(help="How to read the rows: math, gsm8k, aime …")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a Hub data set.")] = None,
+    verifier: Annotated[str | None, typer.Option(help="NAME@VERSION, where the store has verdicts of several.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="New answers of a problem, the most frequent ones.")] = 8,
+    overwrite: Overwrite = False,
+) -> None:
+    """Correct answers among samples become accepted ones, to be trained on with confidence: answers."""
+    from passatn.evaluate import write_atomically
+    from passatn.experiments.config import ConfigError
+    from passatn.experiments.credit import credit as credit_answers
+    from passatn.sample.store import SampleStore
+    from passatn.tasks import load_problems
+
+    if output.exists() and not overwrite:
+        raise ConfigError(f"{output} exists: choose another --output, or --overwrite")
+    problems = {problem.id: problem for problem in load_problems(data, preset=preset, split=split)}
+    credited = credit_answers(SampleStore.open(samples), problems, verifier=verifier, limit=most)
+    lines = [json.dumps(problem.to_record(), ensure_ascii=False) + "\n" for problem in credited.problems]
+    write_atomically(output, "".join(lines).encode())
+    if credited.num_unsampled:
+        say(f"{credited.num_unsampled:,} of {len(problems):,} problems have no samples and are as they were")
+    new = f"{credited.num_answers:,} new answers of {credited.num_credited:,} problems"
+    say(f"{new}, of {len(problems):,}: {output}")
+
+
 @app.command(context_settings=SETTINGS)
 @spread(EngineOptions, "engines")
 @spread(SearchOptions, "search")
