@@ -7,7 +7,7 @@ import pytest
 from passatn.experiments import testbeds
 from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
-from passatn.experiments.testbeds import KNOWN, gym, math, mini_math
+from passatn.experiments.testbeds import KNOWN, goldbach, gym, math, mini_math
 from passatn.sample.models import load_model
 
 
@@ -78,6 +78,34 @@ def test_gym_has_each_prompt_once(tmp_path, monkeypatch):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
+def test_goldbach_has_all_answers_and_no_other(tmp_path):
+    goldbach(tmp_path, num_train=30, num_eval=10, pretrain=60)
+    files = {name: rows(tmp_path / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
+    assert [len(of) for of in files.values()] == [60, 30, 10, 10]
+    sieve = [True] * 4100
+    for n in range(2, 65):
+        sieve[n * n :: n] = [False] * len(sieve[n * n :: n])
+    asked = [row["prompt"] for name in ("train", "validation", "test") for row in files[name]]
+    assert len(set(asked)) == 50
+    for name in ("train", "test"):
+        for row in files[name]:
+            answers, n = row["answer"], int(row["prompt"].split()[0])
+            pairs = {tuple(map(int, answer.split("+"))) for answer in answers}
+            expected = {(p, n - p) for p in range(2, n // 2 + 1) if sieve[p] and sieve[n - p]}
+            assert len(pairs) == len(answers)
+            assert pairs <= expected
+            assert len(pairs) == (min(8, len(expected)) if name == "train" else len(expected))
+    for row in files["pretrain"]:
+        words = row["prompt"].split()
+        said = ("yes" if sieve[int(words[0])] else "no") if words[1] == "prime?" else str(int(words[0]) + int(words[2]))
+        assert row["answer"] == said
+    spec, _ = read_spec(tmp_path / "sweep.yaml")
+    assert len(spec.arms) == 4
+    with pytest.raises(SystemExit, match="there are 2000 even numbers to ask for, 4000 are wanted"):
+        goldbach(tmp_path / "other", num_train=0, num_eval=2000, pretrain=2)
+
+
 def test_digits_stay_apart():
     tokenizer = byte_pairs(["1234 1234 12"] * 50, 300)
     assert len(tokenizer("1234")["input_ids"]) == 4
@@ -85,7 +113,8 @@ def test_digits_stay_apart():
 
 def test_another_size_is_another_folder(tmp_path, monkeypatch, capsys):
     made = []
-    monkeypatch.setattr(testbeds, "mini_math", lambda output, **sizes: made.append(sizes["num_train"]))
+    make = lambda output, **sizes: made.append(sizes["num_train"])  # noqa: E731
+    monkeypatch.setitem(testbeds._MADE, "mini-math", (make, 9))
     for number in ("30", "30", "40"):
         monkeypatch.setattr("sys.argv", ["testbeds", "mini-math", "--output", str(tmp_path), "--num-train", number])
         if number == "40":

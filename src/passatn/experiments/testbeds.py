@@ -3,6 +3,7 @@
     python -m passatn.experiments.testbeds mini-math --output testbeds/mini-math
     python -m passatn.experiments.testbeds math --data math_train.jsonl --output testbeds/math
     python -m passatn.experiments.testbeds gym --output testbeds/gym
+    python -m passatn.experiments.testbeds goldbach --output testbeds/goldbach
     passatn sweep testbeds/math/sweep.yaml --output sweeps/math
 
 mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
@@ -14,6 +15,10 @@ from the kind of problem: the answers that it must consider are many.
 
 gym: families of reasoning-gym. The base, the same Llama, answers problems of some families; it is fine-tuned on a
 thousand problems of others, of whose answers it can learn the size and some digits.
+
+goldbach: an even number as the sum of two primes, for which there are many correct answers. A training problem has at
+most eight, of which the first is drawn at random and is the only one for an arm without `confidence: answers`; a
+validation or test problem has them all. The base can add, and tell primes.
 """
 
 import argparse
@@ -42,7 +47,7 @@ KNOWN = ("add3", "mul", "diffmul", "sqadd", "median")
 GYM_KNOWN = ("basic_arithmetic", "chain_sum", "gcd", "number_sequence", "products", "simple_equations")
 GYM_NEW = ("count_primes", "lcm", "leg_counting", "time_intervals")
 TEMPERATURES = [0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
-ARMS = {"CE": {}, "DCO-256": {"n_passes": 256, "min_confidence_weight": 0.0}}
+ARMS: dict[str, dict[str, Any]] = {"CE": {}, "DCO-256": {"n_passes": 256, "min_confidence_weight": 0.0}}
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
     "max_grad_norm": 1.0,
@@ -126,6 +131,45 @@ def _families(families: Sequence[str], number: int, seed: int) -> list[Problem]:
     return [distinct[index] for index in np.random.default_rng(seed).permutation(len(distinct))]
 
 
+def goldbach(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+    """Write the testbed of problems with several correct answers."""
+    generator = np.random.default_rng(0)
+    evens = generator.permutation(np.arange(100, 4100, 2)).tolist()
+    ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
+    if len(evens) < ends[-1]:
+        raise SystemExit(f"there are {len(evens)} even numbers to ask for, {ends[-1]} are wanted: fewer, please")
+    primes = [n for n in range(2, 4100) if all(n % d for d in range(2, int(n**0.5) + 1))]
+    known = set(primes)
+
+    def problem(n: int, most: int | None) -> Problem:
+        pairs = [f"{p}+{n - p}" for p in primes if 2 * p <= n and n - p in known]
+        return Problem(f"goldbach-{n}", f"{n} =", tuple(generator.permutation(pairs).tolist()[:most]))
+
+    parts = {
+        name: [problem(n, 8 if name == "train" else None) for n in evens[first:last]]
+        for name, (first, last) in zip(("train", "validation", "test"), pairwise(ends), strict=True)
+    }
+    skills = [(f"{a} + {b} =", str(a + b)) for a, b in generator.integers(1, 4100, (pretrain // 2, 2)).tolist()]
+    asked = generator.integers(2, 4100, pretrain - pretrain // 2).tolist()
+    skills += [(f"{n} prime?", "yes" if n in known else "no") for n in asked]
+    learnt = [
+        Problem(f"skill-{index}", prompt, (answer,))
+        for index in generator.permutation(len(skills))
+        for prompt, answer in [skills[index]]
+    ]
+    _write_problems(output, {"pretrain": learnt, **parts})
+    tokenizer = byte_pairs([f"{prompt}{answer}" for prompt, answer in [*skills[:99], *skills[-99:]]], 300)
+    model = small_llama(tokenizer, hidden=96, layers=4, context=32)
+    rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
+    _pretrain(output, model, tokenizer, "raw", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
+    arms = ARMS | {f"{name}, all answers": {**options, "confidence": "answers"} for name, options in ARMS.items()}
+    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 4e-3], trials=12, arms=arms)
+
+
+_MADE = {"mini-math": (mini_math, 150_000), "gym": (gym, 40_000), "goldbach": (goldbach, 100_000)}
+"""Testbeds that need no data, and how many problems their bases learn from."""
+
+
 def _mini(split: Split, count: int, seed: int) -> list[Problem]:
     return sample_problems(split, count, seed=seed).problems()
 
@@ -150,7 +194,16 @@ def _pretrain(output: Path, model: Any, tokenizer: Any, template: str, settings:
         finetune.train(config, run, say, overwrite=run.config.exists())
 
 
-def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rates: list[float], trials: int) -> None:
+def _write_sweep(
+    output: Path,
+    template: str,
+    *,
+    epochs: int,
+    ns: list[int],
+    rates: list[float],
+    trials: int,
+    arms: dict[str, dict[str, Any]] = ARMS,
+) -> None:
     recipe = {
         "model": str(output / "base" / "model"),
         "train_data": str(output / "train.jsonl"),
@@ -179,14 +232,14 @@ def _write_sweep(output: Path, template: str, *, epochs: int, ns: list[int], rat
             "new_parameters_learning_rate": {"log": [rates[0], 10 * rates[1]]},
             "weight_ema": [None, 0.98, 0.995],
         },
-        "arms": ARMS,
+        "arms": arms,
     }
     write_atomically(output / "sweep.yaml", yaml.safe_dump(sweep, sort_keys=False).encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("mini-math", "math", "gym"))
+    parser.add_argument("name", choices=("math", *_MADE))
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="MATH's training problems, JSON Lines (math)")
     parser.add_argument("--num-train", type=int, default=1000)
@@ -202,7 +255,7 @@ def main() -> None:
     if (before := json.loads(stored.read_text())) != sizes:
         parser.error(f"{args.output} was made with {before}: choose another --output")
     if args.name != "math":
-        make, pretrain = (mini_math, 150_000) if args.name == "mini-math" else (gym, 40_000)
+        make, pretrain = _MADE[args.name]
         make(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or pretrain)
         return
     if args.data is None:
