@@ -130,6 +130,31 @@ def test_a_killed_run_resumes_and_ends_like_the_uninterrupted_one(
     assert Results.load(run / "results.json").problems == Results.load(finished_run.results).problems
 
 
+@pytest.mark.parametrize("step", [6, 12])
+def test_an_evaluation_that_was_killed_after_its_checkpoint_is_made_up_for(
+    step, monkeypatch, passatn, tmp_path, finished_run, options
+):
+    """With checkpoints by steps, that of an epoch's last step is there before the epoch's evaluation."""
+    run, saving = tmp_path / "run", ["--save_strategy", "steps", "--save_steps", step]
+
+    def killed(self, args, state, control, **kwargs):
+        if state.global_step == step:
+            raise Kill
+        self._evaluate_and_store(state, control)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune.HeldOut, "on_epoch_end", killed)
+        with pytest.raises(Kill):
+            passatn("train", *options, *saving, "--output", run)
+    assert (run / "checkpoints" / f"checkpoint-{step}").exists()
+    assert not (run / "evaluations" / f"step-{step:06d}.json").exists()
+    assert passatn("train", *options, *saving, "--output", run, "--resume").code == 0
+    ours = [Results.load(path) for path in sorted((run / "evaluations").iterdir())]
+    theirs = [Results.load(path) for path in finished_run.evaluation_files()]
+    assert [of.run["epoch"] for of in ours] == [1.0, 2.0]
+    assert [of.problems for of in ours] == [of.problems for of in theirs]
+
+
 def test_early_stopping_remembers_what_was_measured_before_the_kill(monkeypatch, passatn, tmp_path, options):
     # A learning rate of zero never improves, so patience 2 ends the run after its third epoch.
     stopping = ["--learning_rate", 0, "--num_train_epochs", 6, "--stop_at_n", 4, "--patience", 2]

@@ -165,7 +165,22 @@ class HeldOut(PassAtNCallback):
                 path.unlink()
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        super().on_epoch_end(args, state, control, **kwargs)
+        self._evaluate_and_store(state, control)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The epoch before, where a run was killed between its checkpoint and the evaluation that follows it."""
+        if state.global_step and float(state.epoch or 0).is_integer():
+            self._catch_up(state, control)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._catch_up(state, control)
+
+    def _catch_up(self, state: Any, control: Any) -> None:
+        if not self.history or self.history[-1].step != state.global_step:
+            self._evaluate_and_store(state, control)
+
+    def _evaluate_and_store(self, state: Any, control: Any) -> None:
+        self._evaluate(state, control)
         if state.is_world_process_zero:
             last = self.history[-1]
             evaluation_results(self.encoded, last, self.config, self.run).save(self.run.evaluation_file(last.step))
