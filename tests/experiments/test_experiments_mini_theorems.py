@@ -97,6 +97,15 @@ def test_tables_are_those_of_the_counts(tmp_path):
     wrong = 8 * 7 * 6 * 5 * 4 / (16 * 15 * 14 * 13 * 12)
     line = next(line for line in gaps.splitlines() if "minus CE with 5N | last" in line)
     assert f"{100 * (0.71875 - (1 - wrong) / 2):+.1f} [" in line
+    # Over two seeds of CE, 3 + 2 samples: one seed has half of its samples right for the first theorem, one has all.
+    line = next(line for line in gaps.splitlines() if "minus 2 seeds of CE with 5N in all | last" in line)
+    assert line.split(" | ")[2].startswith(f"{100 * (0.71875 - 0.5):+.1f} [")
+    wrong_3_2 = (12 * 11 * 10 / (16 * 15 * 14)) * (12 * 11 / (16 * 15))
+    line = next(line for line in gaps.splitlines() if "minus 2 seeds of CE with 5N in all | best" in line)
+    best = 1 - (1 - 4 / 16) * (1 - 8 / 16) ** 4
+    assert line.split(" | ")[2].startswith(f"{100 * (best - (1 - wrong_3_2)):+.1f} [")
+    assert line.split(" | ")[3].strip(" |") == ""
+    assert "seeds of N_eff" not in gaps
     assert "| 1 tactics | 1 | 100 | 0 | 0 | 0 | 0 |" in lengths(runs, 16)
     assert "| CE | 1 | 1 |" in who_finds(runs)
     assert "| all together | 2 |" in who_finds(runs)
@@ -123,6 +132,8 @@ def test_a_split_is_chosen_on_validation_and_judged_on_test(tmp_path):
         f"| split chosen on validation | last | {split_of(3, 2):.1f} | {split_of(10, 10):.1f} |",
         f"| one model chosen on validation | last | {split_of(5, 0):.1f} |  |",
         "",
+        "- split of 5 samples, last epoch, mean over seeds: CE 60 %, N_eff = 4 40 %, N_eff = 8 0 %, N_eff = 16 0 %, "
+        "N_eff = 32 0 %",
         "- split of 20 samples, last epoch, mean over seeds: CE 50 %, N_eff = 4 50 %, N_eff = 8 0 %, N_eff = 16 0 %, "
         "N_eff = 32 0 %",
     ]

@@ -172,9 +172,10 @@ def splits(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
             by_n = [[_covered(one, split_of(by)) for one, by in zip(test, of, strict=True)] for of in by_total]
             cells = [spread_cells(np.array(by_seed)[:, None])[0] if None not in by_seed else "" for by_seed in by_n]
             rows.append([name, label, *cells])
-        shares = np.mean([by.whole / by.whole.sum() for by in by_total[-1]], axis=0)
-        parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in zip(test[0].names, shares, strict=True))
-        notes.append(f"- split of {by_total[-1][0].whole.sum():,} samples, {label} epoch, mean over seeds: {parts}\n")
+        for by in by_total:
+            shares = np.mean([one.whole / one.whole.sum() for one in by], axis=0)
+            parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in zip(test[0].names, shares, strict=True))
+            notes.append(f"- split of {by[0].whole.sum():,} samples, {label} epoch, mean over seeds: {parts}\n")
     return markdown(rows) + "\n" + "".join(notes) if notes else ""
 
 
@@ -212,6 +213,8 @@ def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
     for label, chosen in (("last", _last), ("best", _best)):
         for name in STEPWISE:
             rows += _against_single(runs, name, label, chosen, ns)
+        for run in runs:
+            rows += _against_seeds(runs, run, label, chosen, ns)
     return markdown(rows)
 
 
@@ -369,6 +372,29 @@ def _against_single(
     ]  # fmt: skip
     blank = [""] * (len(ns) - len(known))
     return [[f"ensemble, N from each, minus {name} with {size}N", label, *difference_cells(by_seed), *blank]]
+
+
+def _against_seeds(
+    runs: Sequence[ArmRuns], run: ArmRuns, label: str, chosen: Chosen, ns: Sequence[int]
+) -> list[list[str]]:
+    """Is it the N_eff, or only that there are several models? 5N samples of the same arm, over its seeds."""
+    together = _ensembles(runs, chosen)
+    if not together or run.name not in STEPWISE or len(run.seeds) < 2:
+        return []
+    alike = Ensemble.of({str(seed): records for seed, records in chosen(run).items()})
+    splits = [_even(len(STEPWISE) * n, len(alike.names)) for n in ns]
+    known = [n for n, split in zip(ns, splits, strict=True) if (split <= alike.num_samples.min(axis=1)).all()]
+    known = [n for n in known if n <= min(one.num_samples.min() for one in together)]
+    over_seeds = np.column_stack([alike.covered(split.tolist()) for split in splits[: len(known)]])
+    by_seed = [np.column_stack([one.covered([n] * len(STEPWISE)) for n in known]) - over_seeds for one in together]
+    blank = [""] * (len(ns) - len(known))
+    name = f"ensemble, N from each, minus {len(alike.names)} seeds of {run.name} with 5N in all"
+    return [[name, label, *difference_cells(by_seed), *blank]]
+
+
+def _even(total: int, parts: int) -> NDArray[np.int64]:
+    """Whole numbers as equal as can be; the first ones are the larger ones."""
+    return total // parts + (np.arange(parts) < total % parts)
 
 
 def _cells(by_seed: Sequence[Records], ns: Sequence[int]) -> list[str]:
