@@ -12,6 +12,7 @@ from passatn.experiments.mini_theorems_report import (
     ArmRuns,
     differences,
     expert_table,
+    families,
     large_table,
     lengths,
     main_table,
@@ -143,6 +144,13 @@ def test_a_split_is_chosen_on_validation_and_judged_on_test(tmp_path):
 def split_of(first, second):
     """Percent of three theorems; one is solved by 8 of 16 samples of the first model, one by those of the second."""
     return 100 * (2 - math.comb(8, first) / math.comb(16, first) - math.comb(8, second) / math.comb(16, second)) / 3
+
+
+def test_families_are_means_over_their_theorems_and_seeds():
+    counts = [{"order_1": 16, "order_22": 0, "lists_of_3": 8}, {"order_1": 16, "order_22": 16, "lists_of_3": 0}]
+    runs = one_run(*([replace(made("t0", count), theorem=name) for name, count in of.items()] for of in counts))
+    rows = families(runs, 1).splitlines()[2:]
+    assert rows == ["| lists_of | 1 | 25 |", "| order | 2 | 75 |"]
 
 
 def test_the_raw_counts_are_those_of_each_theorem(tmp_path):
