@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from passatn.evaluate import Results
 from passatn.experiments.config import ConfigError
-from passatn.experiments.mini_theorems import ARMS, Data, Settings, begin, run_arm
+from passatn.experiments.mini_theorems import ARMS, Data, Settings, begin, run_arm, search_further
 from passatn.experiments.mini_theorems_report import (
     ArmRuns,
     differences,
@@ -51,9 +52,16 @@ def test_an_arm_runs_and_is_not_run_again(tmp_path):
         before = (folder / "arm.json").stat().st_mtime_ns
         run_arm(arm, 0, SETTINGS, Data(tmp_path / "nowhere"), base, folder)
         assert (folder / "arm.json").stat().st_mtime_ns == before
+    for arm in (ARMS[0], ARMS[1]):
+        folder = tmp_path / "arms" / f"{arm.name}, seed 0"
+        best = json.loads((folder / "arm.json").read_text())["best"]
+        assert (folder / "best").exists() == (best != 2)
+        search_further(0, replace(SETTINGS, num_samples=12, large_samples=12), data, folder)
+        for epoch in {2, best}:
+            assert Results.load(folder / f"test-{epoch}" / "results.json").problems[0].num_samples == 12
     runs = read_runs(tmp_path)
     assert [run.name for run in runs] == ["CE", "N_eff = 4", "whole proof"]
-    assert {record.num_samples for record in runs[0].last[0]} == {8}
+    assert [{record.num_samples for record in run.last[0]} for run in runs] == [{12}, {12}, {8}]
     assert "| CE | 1 | last (2) |" in main_table(runs, [1, 4])
 
 
@@ -114,9 +122,23 @@ def test_tables_are_those_of_the_counts(tmp_path):
     assert plot(runs, [1, 16], tmp_path / "curves.png").stat().st_size > 10_000
     assert large_table(runs, [1, 32]) == ""
     large = large_table(runs, [1, 16])
-    assert "| CE | 1 | 50.0 | 50.0 |" in large  # seed 1
-    assert f"| CE, 5N samples | 0 | {100 * (1 - wrong) / 2:.1f} |  |" in large
-    assert "| ensemble, N from each | 0 | 71.9 | 100.0 |" in large
+    assert "| CE | 1 | last (4) | 50.0 | 50.0 |" in large
+    assert "| CE | 1 | best (2) | 25.0 | 100.0 |" in large
+    assert f"| CE, 5N samples | 0 | last | {100 * (1 - wrong) / 2:.1f} |  |" in large
+    assert "| ensemble, N from each | 0 | last | 71.9 | 100.0 |" in large
+
+
+def test_seeds_that_were_searched_further_are_compared_as_far_as_the_others(tmp_path):
+    for arm in ("CE", "N_eff = 4", "N_eff = 8", "N_eff = 16", "N_eff = 32"):
+        store(tmp_path, arm, 0, last=[8, 0], best=[8, 0], num_samples=80)
+        store(tmp_path, arm, 1, last=[8, 0], best=[8, 0])
+    runs = read_runs(tmp_path)
+    assert "| ensemble, N from each | 2 | best | 48.4 ± 0.0 | 50.0 ± 0.0 |" in main_table(runs, [1, 16])
+    gaps = differences(runs, [1, 4])
+    line = next(line for line in gaps.splitlines() if "minus CE with 5N | last" in line)
+    apart = [math.comb(n - 8, 5) / math.comb(n, 5) - ((n - 8) / n) ** 5 for n in (80, 16)]  # drawn together, and not
+    assert line.split(" | ")[2].startswith(f"{100 * sum(apart) / 4:+.1f} [")
+    assert line.split(" | ")[3].strip(" |") == "", "seed 1 has 16 roll-outs, not 20"
 
 
 def test_a_split_is_chosen_on_validation_and_judged_on_test(tmp_path):

@@ -69,7 +69,7 @@ class Settings:
     validation_samples: int = 128
     num_samples: int = 1024
     large_samples: int = 5120
-    """Of the last models of one seed: pass@4k, and one model with five times 1,024."""
+    """Of the last and best models of one seed: pass@4k, and one model with five times 1,024."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,8 @@ def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Pat
     for epoch in sorted({best, max(models)}):
         _search(models[epoch], data.test, folder / f"test-{epoch}", settings.num_samples, seed)
     record = {"arm": arm.name, "seed": seed, "epochs": list(models), "best": best, "last": max(models)}
+    if best != max(models) and not (folder / "best").exists():
+        models[best].rename(folder / "best")
     shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)
     write_atomically(folder / "arm.json", json.dumps(record).encode())
 
@@ -254,10 +256,12 @@ def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
     return max(epochs, key=lambda epoch: (curves[epoch].estimate[list(curves[epoch].ns).index(at)], -epoch))
 
 
-def search_further(arm: Arm, seed: int, settings: Settings, data: Data, folder: Path) -> None:
-    """More samples of the test theorems from an arm that is done, after its last epoch."""
-    last = json.loads((folder / "arm.json").read_text())["last"]
-    _search(folder / "run" / "model", data.test, folder / f"test-{last}", settings.large_samples, seed)
+def search_further(seed: int, settings: Settings, data: Data, folder: Path) -> None:
+    """More samples of the test theorems from an arm that is done, after its last and its best epoch."""
+    stored = json.loads((folder / "arm.json").read_text())
+    models = {stored["last"]: folder / "run" / "model"}
+    for epoch, model in ({stored["best"]: folder / "best"} | models).items():
+        _search(model, data.test, folder / f"test-{epoch}", settings.large_samples, seed)
 
 
 def run_expert_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Path, folder: Path) -> None:
@@ -310,7 +314,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/mini-theorems"))
     parser.add_argument("--seeds", default="0", help="separated by commas; empty for none")
     parser.add_argument("--experts", default="", help="seeds for which expert iteration is run as well")
-    parser.add_argument("--large", default="", help="seeds of which the last models are given more samples")
+    parser.add_argument("--large", default="", help="seeds whose last and best models are given more samples")
     parser.add_argument("--arms", default=",".join(arm.name for arm in ARMS), help="separated by commas")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -329,7 +333,7 @@ def main() -> None:
             say(f"{arm.name}, seed {seed}: done")
     for seed in map(int, filter(None, args.large.split(","))):
         for arm in arms:
-            search_further(arm, seed, settings, data, args.output / "arms" / f"{arm.name}, seed {seed}")
+            search_further(seed, settings, data, args.output / "arms" / f"{arm.name}, seed {seed}")
             say(f"{arm.name}, seed {seed}: {settings.large_samples} samples")
     for seed in map(int, filter(None, args.experts.split(","))):
         for arm in arms:

@@ -52,6 +52,10 @@ class ArmRuns:
     best_validation: tuple[Records, ...] = ()
 
 
+Chosen = Callable[[ArmRuns], Mapping[int, Records]]
+"""Merged records by seed: those after the last epoch, or the best."""
+
+
 def read_runs(folder: Path) -> list[ArmRuns]:
     """Every arm that is finished, in the order of `ARMS`."""
     stored = [(path.parent, json.loads(path.read_text())) for path in sorted(folder.glob("arms/*/arm.json"))]
@@ -89,7 +93,7 @@ def main_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
         rows.append(["", "", f"best ({_span(run.best_epochs)})", *_cells(run.best, ns)])
     for label, chosen in (("last", _last), ("best", _best)):
         together = _ensembles(runs, chosen)
-        known = [n for n in ns if together and n <= together[0].num_samples.min()]
+        known = [n for n in ns if together and n <= _fewest_of(together)]
         if known:
             even = [np.column_stack([one.covered([n] * len(one.names)) for n in known]) for one in together]
             blank = [""] * (len(ns) - len(known))
@@ -106,29 +110,32 @@ def main_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
 
 
 def large_table(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
-    """After the last epoch, of the seeds that were searched further: each model, and the ensemble beside 5N of one."""
-    rows = [["more samples, last epoch", "seed", *(f"pass@{n}" for n in ns)]]
+    """Of the seeds that were searched further: each model, and the ensemble beside 5N of one model."""
+    rows = [["more samples", "seed", "epoch", *(f"pass@{n}" for n in ns)]]
     for seed in sorted({seed for run in runs for seed in run.seeds}):
         there = [_of_seed(run, seed) for run in runs if seed in run.seeds]
-        searched = [run for run in there if _fewest(run.last[0]) >= max(ns)]
-        rows += [[run.name, str(seed), *_cells(run.last, ns)] for run in searched]
-        if searched:
-            rows += _equal_budget(there, seed, ns)
+        for label, chosen in (("last", _last), ("best", _best)):
+            searched = [run for run in there if _fewest(chosen(run)[seed]) >= max(ns)]
+            for run in searched:
+                epoch = (run.last_epochs if label == "last" else run.best_epochs)[0]
+                rows.append([run.name, str(seed), f"{label} ({epoch})", *_cells([chosen(run)[seed]], ns)])
+            if searched:
+                rows += _equal_budget(there, seed, label, chosen, ns)
     return markdown(rows) if len(rows) > 1 else ""
 
 
-def _equal_budget(runs: Sequence[ArmRuns], seed: int, ns: Sequence[int]) -> list[list[str]]:
+def _equal_budget(runs: Sequence[ArmRuns], seed: int, label: str, chosen: Chosen, ns: Sequence[int]) -> list[list[str]]:
     """N samples from each model of the ensemble, then each of them alone with as many in all, where it has them."""
     rows, size = [], len(STEPWISE)
-    for together in _ensembles(runs, _last):
+    for together in _ensembles(runs, chosen):
         known = [n for n in ns if n <= together.num_samples.min()]
         found = {"ensemble, N from each": [together.covered([n] * size) for n in known]}
         for name, samples, correct in zip(together.names, together.num_samples, together.num_correct, strict=True):
             enough = [n for n in known if size * n <= samples.min()]
-            found[f"{name}, {size}N samples"] = [np.asarray(pass_at_n(samples, correct, size * n)) for n in enough]
+            found[f"{name}, 5N samples"] = [np.asarray(pass_at_n(samples, correct, size * n)) for n in enough]
         for name, by_n in found.items():
             cells = [f"{100 * of.mean():.1f}" for of in by_n]
-            rows.append([name, str(seed), *cells, *[""] * (len(ns) - len(cells))])
+            rows.append([name, str(seed), label, *cells, *[""] * (len(ns) - len(cells))])
     return rows
 
 
@@ -172,8 +179,9 @@ def splits(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
             by_n = [[_covered(one, split_of(by)) for one, by in zip(test, of, strict=True)] for of in by_total]
             cells = [spread_cells(np.array(by_seed)[:, None])[0] if None not in by_seed else "" for by_seed in by_n]
             rows.append([name, label, *cells])
-        asked = min(one.num_samples.min() for one in known)
-        for by in (of for n, of in zip(ns, by_total, strict=True) if n <= asked):  # for more, most splits look perfect
+        for by in (
+            of for n, of in zip(ns, by_total, strict=True) if n <= _fewest_of(known)
+        ):  # for more, most splits look perfect
             shares = np.mean([one.whole / one.whole.sum() for one in by], axis=0)
             parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in zip(test[0].names, shares, strict=True))
             notes.append(f"- split of {by[0].whole.sum():,} samples, {label} epoch, mean over seeds: {parts}\n")
@@ -355,9 +363,6 @@ def _best_validation(run: ArmRuns) -> Mapping[int, Records]:
     return {seed: records for seed, records in zip(run.seeds, run.best_validation, strict=False) if records}
 
 
-Chosen = Callable[[ArmRuns], Mapping[int, Records]]
-
-
 def _ensembles(runs: Sequence[ArmRuns], chosen: Chosen) -> list[Ensemble]:
     """One per seed that all models of the ensemble have."""
     models = [run for run in runs if run.name in STEPWISE]
@@ -367,6 +372,11 @@ def _ensembles(runs: Sequence[ArmRuns], chosen: Chosen) -> list[Ensemble]:
     return [Ensemble.of({run.name: chosen(run)[seed] for run in models}) for seed in sorted(seeds)]
 
 
+def _fewest_of(ensembles: Sequence[Ensemble]) -> int:
+    """The roll-outs that every theorem has of every model, in every ensemble."""
+    return min(int(one.num_samples.min()) for one in ensembles)
+
+
 def _against_single(
     runs: Sequence[ArmRuns], name: str, label: str, chosen: Chosen, ns: Sequence[int]
 ) -> list[list[str]]:
@@ -374,7 +384,7 @@ def _against_single(
     if not together:
         return []
     number, size = together[0].names.index(name), len(STEPWISE)
-    known = [n for n in ns if n * size <= together[0].num_samples.min()]
+    known = [n for n in ns if n * size <= _fewest_of(together)]
     by_seed = [
         np.column_stack(
             [one.covered([n] * size) - pass_at_n(one.num_samples[number], one.num_correct[number], n * size)
@@ -396,7 +406,7 @@ def _against_seeds(
     alike = Ensemble.of({str(seed): records for seed, records in chosen(run).items()})
     splits = [_even(len(STEPWISE) * n, len(alike.names)) for n in ns]
     known = [n for n, split in zip(ns, splits, strict=True) if (split <= alike.num_samples.min(axis=1)).all()]
-    known = [n for n in known if n <= min(one.num_samples.min() for one in together)]
+    known = [n for n in known if n <= _fewest_of(together)]
     over_seeds = np.column_stack([alike.covered(split.tolist()) for split in splits[: len(known)]])
     by_seed = [np.column_stack([one.covered([n] * len(STEPWISE)) for n in known]) - over_seeds for one in together]
     blank = [""] * (len(ns) - len(known))
