@@ -121,6 +121,13 @@ def test_identical_pairs_are_tried_once(tmp_path: Path) -> None:
         assert counter.read_text().count("tactic") == before + 1
 
 
+def test_theorems_that_are_started_one_by_one_are_spread_over_the_processes(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=2) as pool:
+        for n in range(4):
+            pool.start(Goal(f"theorem t{n} : P"))
+        assert len(pool.pids) == 2
+
+
 def test_work_is_stolen_and_replayed(pool: LeanPool) -> None:
     first = pool.start(COMMUTES)
     second = reached(pool.apply(first, "have h : 1 = 1 := rfl"))

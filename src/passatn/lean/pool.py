@@ -60,6 +60,7 @@ class LeanPool:
         self._lock = threading.Lock()
         self._steps: OrderedDict[tuple[Key, str], Future[Step]] = OrderedDict()
         self._homes: dict[Goal, int] = {}
+        self._num_homes = [0] * num_workers
         self._queues: list[deque[Task]] = [deque() for _ in range(num_workers)]
         self._work = [threading.Condition(self._lock) for _ in range(num_workers)]
         self._idle: set[int] = set()
@@ -171,7 +172,9 @@ class LeanPool:
             self._steps.popitem(last=False)
         home = self._homes.get(state[0])
         if home is None:
-            home = self._homes[state[0]] = min(range(len(self._queues)), key=lambda i: len(self._queues[i]))
+            home = min(range(len(self._queues)), key=lambda i: (len(self._queues[i]), self._num_homes[i]))
+            self._homes[state[0]] = home
+            self._num_homes[home] += 1
         self._queues[home].append(Task(state, tactic, future))
         return future
 
