@@ -12,6 +12,7 @@ from passatn.experiments.mini_theorems import ARMS, Data, Settings, begin, run_a
 from passatn.experiments.mini_theorems_report import (
     ArmRuns,
     differences,
+    ensemble_differences,
     expert_table,
     families,
     large_table,
@@ -55,7 +56,8 @@ def test_an_arm_runs_and_is_not_run_again(tmp_path):
     for arm in (ARMS[0], ARMS[1]):
         folder = tmp_path / "arms" / f"{arm.name}, seed 0"
         best = json.loads((folder / "arm.json").read_text())["best"]
-        assert (folder / "best").exists() == (best != 2)
+        assert {path.name for path in (folder / "models").iterdir()} == {"2", str(best)}
+        assert not (folder / "run" / "checkpoints").exists()
         search_further(0, replace(SETTINGS, num_samples=12, large_samples=12), data, folder)
         for epoch in {2, best}:
             assert Results.load(folder / f"test-{epoch}" / "results.json").problems[0].num_samples == 12
@@ -102,19 +104,21 @@ def test_tables_are_those_of_the_counts(tmp_path):
     gaps = differences(runs, [1, 16])
     assert "| N_eff = 4 | last | +0.0 [-50.0, +50.0] | +0.0 [-100.0, +100.0] |" in gaps
     assert "| N_eff = 4 | best | +25.0 [+25.0, +25.0] | +0.0 [+0.0, +0.0] |" in gaps
+    gaps = ensemble_differences(runs, [1, 16])
     # With five samples CE proves the first theorem unless all of 5 are among the 8 wrong ones of 16.
     wrong = 8 * 7 * 6 * 5 * 4 / (16 * 15 * 14 * 13 * 12)
-    line = next(line for line in gaps.splitlines() if "minus CE with 5N | last" in line)
+    line = next(line for line in gaps.splitlines() if "| CE with 5N | last" in line)
     assert f"{100 * (0.71875 - (1 - wrong) / 2):+.1f} [" in line
     # Over two seeds of CE, 3 + 2 samples: one seed has half of its samples right for the first theorem, one has all.
-    line = next(line for line in gaps.splitlines() if "minus 2 seeds of CE with 5N in all | last" in line)
+    line = next(line for line in gaps.splitlines() if "| 2 seeds of CE with 5N in all | last" in line)
     assert line.split(" | ")[2].startswith(f"{100 * (0.71875 - 0.5):+.1f} [")
     wrong_3_2 = (12 * 11 * 10 / (16 * 15 * 14)) * (12 * 11 / (16 * 15))
-    line = next(line for line in gaps.splitlines() if "minus 2 seeds of CE with 5N in all | best" in line)
+    line = next(line for line in gaps.splitlines() if "| 2 seeds of CE with 5N in all | best" in line)
     best = 1 - (1 - 4 / 16) * (1 - 8 / 16) ** 4
     assert line.split(" | ")[2].startswith(f"{100 * (best - (1 - wrong_3_2)):+.1f} [")
     assert line.split(" | ")[3].strip(" |") == ""
     assert "seeds of N_eff" not in gaps
+    assert ensemble_differences(runs, [16]) == ensemble_differences(runs[:2], [1]) == ""
     assert "| 1 tactics | 1 | 100 | 0 | 0 | 0 | 0 |" in lengths(runs, 16)
     assert "| CE | 1 | 1 |" in who_finds(runs)
     assert "| all together | 2 |" in who_finds(runs)
@@ -134,8 +138,8 @@ def test_seeds_that_were_searched_further_are_compared_as_far_as_the_others(tmp_
         store(tmp_path, arm, 1, last=[8, 0], best=[8, 0])
     runs = read_runs(tmp_path)
     assert "| ensemble, N from each | 2 | best | 48.4 ± 0.0 | 50.0 ± 0.0 |" in main_table(runs, [1, 16])
-    gaps = differences(runs, [1, 4])
-    line = next(line for line in gaps.splitlines() if "minus CE with 5N | last" in line)
+    gaps = ensemble_differences(runs, [1, 4])
+    line = next(line for line in gaps.splitlines() if "| CE with 5N | last" in line)
     apart = [math.comb(n - 8, 5) / math.comb(n, 5) - ((n - 8) / n) ** 5 for n in (80, 16)]  # drawn together, and not
     assert line.split(" | ")[2].startswith(f"{100 * sum(apart) / 4:+.1f} [")
     assert line.split(" | ")[3].strip(" |") == "", "seed 1 has 16 roll-outs, not 20"
@@ -166,6 +170,32 @@ def test_a_split_is_chosen_on_validation_and_judged_on_test(tmp_path):
 def split_of(first, second):
     """Percent of three theorems; one is solved by 8 of 16 samples of the first model, one by those of the second."""
     return 100 * (2 - math.comb(8, first) / math.comb(16, first) - math.comb(8, second) / math.comb(16, second)) / 3
+
+
+def test_expert_iteration_of_each_arm_and_of_the_ensemble(tmp_path):
+    arms = ("CE", "N_eff = 4", "N_eff = 8", "N_eff = 16", "N_eff = 32")
+    for rank, arm in enumerate(arms):
+        folder = tmp_path / "experts" / f"{arm}, seed 0"
+        for number, count in ((0, 8 if rank < 2 else 0), (1, 16 if rank == 4 else 0)):
+            records = folder / f"iteration-{number}" / "test" / "records"
+            records.mkdir(parents=True)
+            (records / "one.jsonl").write_text(json.dumps(made("t0", count).to_dict()) + "\n")
+        entries = [
+            {"iteration": number, "num_examples": 9 + number, "num_found_examples": number,
+             "test_pass_at_n": {"1": rank / 10, "16": 0.5}}
+            for number in (0, 1)
+        ]  # fmt: skip
+        (folder / "iterations.json").write_text(json.dumps(entries))
+    table = expert_table(tmp_path, [1, 16, 64]).splitlines()
+    assert table[2:5] == [
+        "| CE, seed 0 | 0 | 9 | 0 | 0.0 | 50.0 |  |",
+        "| CE, seed 0 | 1 | 10 | 1 | 0.0 | 50.0 |  |",
+        "| N_eff = 4, seed 0 | 0 | 9 | 0 | 10.0 | 50.0 |  |",
+    ]
+    assert table[-2:] == [
+        "| ensemble, N from each, seed 0 | 0 |  |  | 75.0 | 100.0 |  |",
+        "| ensemble, N from each, seed 0 | 1 |  |  | 100.0 | 100.0 |  |",
+    ]
 
 
 def test_families_are_means_over_their_theorems_and_seeds():

@@ -1,7 +1,7 @@
 """Speaks the REPL's protocol, in the manner of the community's (several lines per reply), and knows two tactics.
 
 `skip` (with anything after it) changes nothing, `sleep 1` takes a second, `crash` ends the process, `crash once` only
-the first time; every request is noted in a file.
+the first time, `slow second` is slow the second time, as when it is replayed; every request is noted in a file.
 """
 
 import json
@@ -27,6 +27,11 @@ def answer(request: dict[str, object], num_states: int) -> dict[str, object]:
         return {"proofState": num_states, "goals": ["⊢ P"]}
     if tactic == "messages":
         return {"messages": [{"severity": "error", "data": "by message"}], "proofState": num_states, "goals": []}
+    if tactic == "half a message":
+        return {"messages": [{"severity": "error"}]}
+    if tactic == "slow second":
+        time.sleep(9 if LOG.read_text().count("slow second") == 2 else 0)
+        return {"proofState": num_states, "goals": ["⊢ P"]}
     if tactic == "rubbish":
         return {"proofState": "rubbish"}
     return {"message": f"Lean error:\nunknown tactic {tactic}"}

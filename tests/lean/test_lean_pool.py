@@ -17,6 +17,7 @@ from passatn.lean import Goal, GoalError, LeanError, check_proof
 from passatn.lean.client import ReplClient
 from passatn.lean.pool import LeanPool
 from passatn.lean.session import FailureKind, ProofState, Step, TacticFailure
+from passatn.lean.worker import Worker
 
 COMMUTES = Goal("theorem t (a b : Nat) : a + b = b + a")
 HANGS = "repeat (have : 1 = 1 := rfl)"
@@ -203,6 +204,31 @@ def test_a_large_process_makes_room_between_two_tactics() -> None:
         steps = pool.apply_many([(first, f"have h : {n} + a = a + {n} := Nat.add_comm _ _") for n in range(150)])
         assert all(len(reached(step).goals) == 1 for step in steps)
         assert 1 < pool.num_starts < 10
+
+
+def test_a_reply_that_makes_no_sense_is_an_answer_too(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1) as pool:
+        first = pool.start(COMMUTES)
+        steps = pool.apply_many(ahead(first, "half a message"))
+        assert failed(steps[1]).kind is FailureKind.CRASH
+        assert "something that is not a reply" in failed(steps[1]).message
+        assert all(reached(step).goals for step in (steps[0], *steps[2:]))
+
+
+def test_whoever_waits_hears_of_a_thread_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1) as pool:
+        first = pool.start(COMMUTES)
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, "_ready", lambda self, tasks: 1 / 0)
+            with pytest.raises(LeanError, match="ZeroDivisionError"):
+                pool.submit(first, "skip").result(timeout=20)
+        assert reached(pool.apply(first, "skip")).goals
+
+
+def test_a_replay_that_is_too_slow_is_not_the_new_tactic_s_fault(tmp_path: Path) -> None:
+    with fake_pool(tmp_path / "requests", num_workers=1, timeout_seconds=1.0) as pool:
+        second = reached(pool.apply(pool.start(COMMUTES), "slow second"))
+        assert reached(pool.apply(second, "crash once")).tactics == ("slow second", "crash once")
 
 
 def test_a_tactic_that_always_crashes_is_said_to(tmp_path: Path) -> None:

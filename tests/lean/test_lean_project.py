@@ -22,7 +22,7 @@ from passatn.lean import (
     project,
 )
 from passatn.lean import olean as olean_module
-from passatn.lean.lake import MATHLIB_STEPS
+from passatn.lean.lake import MATHLIB_STEPS, PROJECT_STEPS
 from passatn.lean.prelude import HEADER
 from passatn.lean.syntax import proof_body, why_refused
 from passatn.tasks import Problem
@@ -243,6 +243,27 @@ def test_the_verifier(lean: LeanProject, tmp_path: Path, monkeypatch: pytest.Mon
     assert verdicts[0].outcome is Outcome.CORRECT
 
 
+def test_the_verifier_replays_where_the_metadata_say_so(
+    lean: LeanProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    refuses = "#!/bin/sh\nif test -e $0.asked; then echo 'found a problem'; exit 1; fi\ntouch $0.asked\n"
+    executable(tmp_path / "checker", refuses)  # the reference passes, the proof does not
+
+    def submission(**metadata: object) -> Submission:
+        facts = {"statement": "theorem t (n : Nat) : n = n", "header": IMPORT, "project": str(lean.folder)}
+        return Submission(Problem("t", "?", (), None, facts | metadata), "rfl")
+
+    with LeanVerifier(timeout_seconds=30, num_workers=1) as verifier:
+        plain, replayed = verifier.verify([submission(), submission(replay="lean4checker")])
+        embedded, wrong = verifier.verify([submission(replay="x", project=None, header=""), submission(replay=5)])
+    assert plain.outcome is Outcome.CORRECT
+    assert replayed.outcome is Outcome.INCORRECT
+    assert "found a problem" in replayed.detail
+    assert [one.outcome for one in (embedded, wrong)] == [Outcome.ERROR] * 2
+    assert "'replay'" in embedded.detail
+
+
 def test_what_doctor_says_about_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -253,8 +274,9 @@ def test_what_doctor_says_about_projects(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert line() == ("missing", MATHLIB_STEPS, "")
     executable(tmp_path / ".elan" / "bin" / "elan", "#!/bin/sh\n")
-    assert line() == ("missing", "run 'elan default stable'", "")
+    assert line() == ("missing", f"1. run 'elan default stable'; {PROJECT_STEPS}", "")
     lake = executable(tmp_path / ".elan" / "bin" / "lake", "#!/bin/sh\n")
-    assert line() == ("ok", "", str(lake))
+    assert line() == ("ok", PROJECT_STEPS, str(lake))
     (tmp_path / ".elan" / "bin" / "elan").unlink()
-    assert line()[:2] == ("ok", "Lake's Lean must be that of each project")
+    assert line()[:2] == ("ok", PROJECT_STEPS)
+    assert "Lake's Lean must be that of each project" in doctor._lean_projects().remedy

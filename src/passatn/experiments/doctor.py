@@ -124,14 +124,15 @@ def _lean() -> Check:
 
 def _lean_projects() -> Check:
     """Whether there is a Lake for projects of the user's own (Mathlib); it is not run, since elan might download."""
-    from passatn.lean.lake import MATHLIB_STEPS, find_program
+    from passatn.lean.lake import MATHLIB_STEPS, PROJECT_STEPS, find_program
 
     part = "Lean (own projects)"
     elan, lake = find_program("elan"), find_program("lake")
     if lake is None:
-        remedy = "run 'elan default stable'" if elan else MATHLIB_STEPS
+        remedy = f"1. run 'elan default stable'; {PROJECT_STEPS}" if elan else MATHLIB_STEPS
         return Check(part, "missing", f"only needed for Mathlib and other projects of Lean: {remedy}")
-    return Check(part, "ok", "" if elan else "elan was not found: Lake's Lean must be that of each project", lake)
+    start = "" if elan else "elan was not found: Lake's Lean must be that of each project; "
+    return Check(part, "ok", f"{start}for a project with Mathlib: {PROJECT_STEPS}", lake)
 
 
 def _confinement() -> list[Check]:

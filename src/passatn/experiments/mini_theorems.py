@@ -85,7 +85,7 @@ ARMS = (
     *(Arm(f"N_eff = {n}", {"n_passes": float(n), "min_confidence_weight": 0.0}) for n in (4, 8, 16, 32)),
     Arm("whole proof", {"n_passes": 4096.0, "confidence": "proof", "min_confidence_weight": 0.0}),
 )
-EXPERTS = ("CE", "N_eff = 4", "N_eff = 16")
+EXPERTS = ("CE", "N_eff = 4", "N_eff = 8", "N_eff = 16", "N_eff = 32")
 
 
 @dataclass(frozen=True)
@@ -240,11 +240,10 @@ def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Pat
     best = best_epoch(folder, list(models), settings.validation_samples)
     for epoch in sorted({best, max(models)}):
         _search(models[epoch], data.test, folder / f"test-{epoch}", settings.num_samples, seed)
+        _keep(models[epoch], folder / "models" / str(epoch))
     record = {"arm": arm.name, "seed": seed, "epochs": list(models), "best": best, "last": max(models)}
-    if best != max(models) and not (folder / "best").exists():
-        models[best].rename(folder / "best")
-    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)
     write_atomically(folder / "arm.json", json.dumps(record).encode())
+    shutil.rmtree(folder / "run" / "checkpoints", ignore_errors=True)
 
 
 def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
@@ -259,9 +258,17 @@ def best_epoch(folder: Path, epochs: Sequence[int], num_samples: int) -> int:
 def search_further(seed: int, settings: Settings, data: Data, folder: Path) -> None:
     """More samples of the test theorems from an arm that is done, after its last and its best epoch."""
     stored = json.loads((folder / "arm.json").read_text())
-    models = {stored["last"]: folder / "run" / "model"}
-    for epoch, model in ({stored["best"]: folder / "best"} | models).items():
-        _search(model, data.test, folder / f"test-{epoch}", settings.large_samples, seed)
+    for epoch in sorted({stored["last"], stored["best"]}):
+        _search(folder / "models" / str(epoch), data.test, folder / f"test-{epoch}", settings.large_samples, seed)
+
+
+def _keep(model: Path, folder: Path) -> None:
+    """A copy, whole or not at all."""
+    partial = folder.with_name(folder.name + ".partial")
+    if not folder.exists():
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(model, partial)
+        partial.rename(folder)
 
 
 def run_expert_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Path, folder: Path) -> None:

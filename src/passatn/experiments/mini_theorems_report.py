@@ -213,18 +213,24 @@ def _fewest(records: Records) -> int:
 
 
 def differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
-    """Each arm minus the first, paired over theorems; and the ensemble minus one model with 5N."""
+    """Each arm minus the first, paired over theorems, mean over seeds."""
     base, rows = runs[0], [[f"minus {runs[0].name}", "epoch", *(f"pass@{n}" for n in ns)]]
     for run in runs[1:]:
         for label, chosen in (("last", _last), ("best", _best)):
             pairs = [(chosen(run)[seed], chosen(base)[seed]) for seed in chosen(run) if seed in chosen(base)]
             rows.append([run.name, label, *difference_cells([values(a, ns) - values(b, ns) for a, b in pairs])])
+    return markdown(rows)
+
+
+def ensemble_differences(runs: Sequence[ArmRuns], ns: Sequence[int]) -> str:
+    """The ensemble with N samples of each model, minus 5N samples of one model or of the seeds of one arm."""
+    rows = [["ensemble, N from each, minus", "epoch", *(f"N = {n}" for n in ns)]]
     for label, chosen in (("last", _last), ("best", _best)):
         for name in STEPWISE:
             rows += _against_single(runs, name, label, chosen, ns)
         for run in runs:
             rows += _against_seeds(runs, run, label, chosen, ns)
-    return markdown(rows)
+    return markdown(rows) if len(rows) > 1 else ""
 
 
 def widths(runs: Sequence[ArmRuns]) -> str:
@@ -244,19 +250,24 @@ def widths(runs: Sequence[ArmRuns]) -> str:
     for run in runs:
         by_seed = [width(records) for records in run.last]
         found = [one for one in by_seed if one is not None]
-        valid = sum(c.num_valid_drawn for records in run.last for r in records for c in r.depths)
-        drawn = sum(c.num_drawn for records in run.last for r in records for c in r.depths)
+        valid = [_share_valid(records) for records in run.last]
         first = [one.equivalent.estimate for one in found]
         steps = [one.tactics_per_step.estimate for one in found if one.tactics_per_step is not None]
         alone = "–" if by_seed[0] is None else _interval(by_seed[0].equivalent)
-        rows.append([run.name, _mean(first), alone, _mean(steps), f"{100 * valid / max(1, drawn):.0f} %"])
+        rows.append([run.name, _mean(first), alone, _mean(steps), f"{100 * np.mean(valid):.0f} %"])
     return markdown(rows)
+
+
+def _share_valid(records: Records) -> float:
+    """Of the tactics drawn."""
+    counts = [counts for record in records for counts in record.depths]
+    return sum(one.num_valid_drawn for one in counts) / max(1, sum(one.num_drawn for one in counts))
 
 
 def lengths(runs: Sequence[ArmRuns], n: int) -> str:
     """pass@n by the length of the known proof, last epoch, mean over seeds."""
     groups = by_known_length(runs[0].last[0], [n])
-    rows = [["known proof", "theorems", *(run.name for run in runs)]]
+    rows = [[f"pass@{n}, known proof", "theorems", *(run.name for run in runs)]]
     for number, group in enumerate(groups):
         cells = []
         for run in runs:
@@ -269,7 +280,7 @@ def lengths(runs: Sequence[ArmRuns], n: int) -> str:
 def families(runs: Sequence[ArmRuns], n: int) -> str:
     """pass@n by family of theorems, last epoch, mean over seeds."""
     of = [record.theorem.rsplit("_", 1)[0] for record in runs[0].last[0]]
-    rows = [["family", "theorems", *(run.name for run in runs)]]
+    rows = [[f"pass@{n}, family", "theorems", *(run.name for run in runs)]]
     for family in sorted(set(of)):
         chosen = np.array([name == family for name in of])
         covered = [np.mean([values(records, [n])[chosen, 0] for records in run.last]) for run in runs]
@@ -306,16 +317,26 @@ def _found_alone(runs: Sequence[ArmRuns], found: FoundBy) -> str:
 
 
 def expert_table(folder: Path, ns: Sequence[int]) -> str:
-    """Test pass@N before and after the proofs that were found are added."""
+    """Test pass@N before and after the proofs that were found are added; then of the ensemble, N from each."""
     rows = [["expert iteration", "iteration", "examples", "of them found", *(f"pass@{n}" for n in ns)]]
-    for path in sorted(folder.glob("experts/*/iterations.json")):
+    order = [arm.name for arm in ARMS]
+    found = [(*path.parent.name.split(", seed "), path) for path in folder.glob("experts/*/iterations.json")]
+    searched: dict[tuple[int, str], dict[str, Records]] = {}
+    for name, seed, path in sorted(found, key=lambda of: (int(of[1]), order.index(of[0]))):
         for entry in json.loads(path.read_text()):
+            number = entry["iteration"]
             measured = {int(n): value for n, value in (entry["test_pass_at_n"] or {}).items()}
             cells = [f"{100 * measured[n]:.1f}" if n in measured else "" for n in ns]
-            number = str(entry["iteration"])
-            rows.append(
-                [path.parent.name, number, str(entry["num_examples"]), str(entry["num_found_examples"]), *cells]
-            )
+            label = f"{name}, seed {seed}"
+            rows.append([label, str(number), str(entry["num_examples"]), str(entry["num_found_examples"]), *cells])
+            searched.setdefault((number, seed), {})[name] = _records(path.parent / f"iteration-{number}" / "test")
+    for (number, seed), models in sorted(searched.items()):
+        if all(models.get(name) for name in STEPWISE):
+            together = Ensemble.of({name: models[name] for name in STEPWISE})
+            known = [n for n in ns if n <= together.num_samples.min()]
+            cells = [f"{100 * together.covered([n] * len(STEPWISE)).mean():.1f}" for n in known]
+            blank = [""] * (len(ns) - len(known))
+            rows.append([f"ensemble, N from each, seed {seed}", str(number), "", "", *cells, *blank])
     return markdown(rows) if len(rows) > 1 else ""
 
 
@@ -385,6 +406,8 @@ def _against_single(
         return []
     number, size = together[0].names.index(name), len(STEPWISE)
     known = [n for n in ns if n * size <= _fewest_of(together)]
+    if not known:
+        return []
     by_seed = [
         np.column_stack(
             [one.covered([n] * size) - pass_at_n(one.num_samples[number], one.num_correct[number], n * size)
@@ -393,7 +416,7 @@ def _against_single(
         for one in together
     ]  # fmt: skip
     blank = [""] * (len(ns) - len(known))
-    return [[f"ensemble, N from each, minus {name} with {size}N", label, *difference_cells(by_seed), *blank]]
+    return [[f"{name} with {size}N", label, *difference_cells(by_seed), *blank]]
 
 
 def _against_seeds(
@@ -407,11 +430,12 @@ def _against_seeds(
     splits = [_even(len(STEPWISE) * n, len(alike.names)) for n in ns]
     known = [n for n, split in zip(ns, splits, strict=True) if (split <= alike.num_samples.min(axis=1)).all()]
     known = [n for n in known if n <= _fewest_of(together)]
+    if not known:
+        return []
     over_seeds = np.column_stack([alike.covered(split.tolist()) for split in splits[: len(known)]])
     by_seed = [np.column_stack([one.covered([n] * len(STEPWISE)) for n in known]) - over_seeds for one in together]
     blank = [""] * (len(ns) - len(known))
-    name = f"ensemble, N from each, minus {len(alike.names)} seeds of {run.name} with 5N in all"
-    return [[name, label, *difference_cells(by_seed), *blank]]
+    return [[f"{len(alike.names)} seeds of {run.name} with 5N in all", label, *difference_cells(by_seed), *blank]]
 
 
 def _even(total: int, parts: int) -> NDArray[np.int64]:
@@ -457,7 +481,14 @@ def main() -> None:
     known = [n for n in NS if n <= min(record.num_samples for run in runs for of in run.last for record in of)]
     plot(runs, known, args.output.with_suffix(".png"))
     parts = [main_table(runs, known), differences(runs, known), lengths(runs, known[-1]), families(runs, known[-1])]
-    parts += [widths(runs), who_finds(runs), splits(runs, NS), large_table(runs, NS), expert_table(args.runs, known)]
+    parts += [
+        ensemble_differences(runs, NS),
+        widths(runs),
+        who_finds(runs),
+        splits(runs, NS),
+        large_table(runs, NS),
+        expert_table(args.runs, known),
+    ]
     print("\n".join(filter(None, parts)))
 
 

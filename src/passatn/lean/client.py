@@ -119,8 +119,11 @@ class ReplClient:
         reply = self.ask(request, timeout_seconds)
         if "env" not in reply:
             raise LeanError(str(reply.get("message", reply)))
-        states = tuple(OpenState(sorry["proofState"], (sorry["goal"],)) for sorry in reply.get("sorries", ()))
-        messages = tuple((message["severity"], message["data"]) for message in reply.get("messages", ()))
+        try:
+            states = tuple(OpenState(sorry["proofState"], (sorry["goal"],)) for sorry in reply.get("sorries", ()))
+            messages = tuple((message["severity"], message["data"]) for message in reply.get("messages", ()))
+        except (KeyError, TypeError):
+            raise _malformed(reply) from None
         return CommandReply(states, messages, reply["env"])
 
     def tactic(self, text: str, state: int, *, timeout_seconds: float = START_SECONDS) -> OpenState | str:
@@ -222,7 +225,7 @@ class ReplClient:
             return LeanError("Lean's REPL closed its pipe")
         if code == MEMORY_EXIT_CODE:
             return LeanMemoryError("Lean reached its memory limit")
-        return LeanError(f"Lean's REPL ended with {signal.Signals(-code).name if code < 0 else f'exit code {code}'}")
+        return LeanError(f"Lean's REPL ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}")
 
 
 def _encoded(request: Mapping[str, Any]) -> bytes:
@@ -230,9 +233,16 @@ def _encoded(request: Mapping[str, Any]) -> bytes:
 
 
 def _next_state(reply: Mapping[str, Any]) -> OpenState | str:
-    errors = [message["data"] for message in reply.get("messages", ()) if message["severity"] == "error"]
     if "message" in reply:
         return str(reply["message"]).removeprefix("Lean error:\n").replace(_LOST_HINT, "").strip()
-    if errors or "proofState" not in reply:
-        return "\n".join(errors) or json.dumps(reply, ensure_ascii=False)
-    return OpenState(reply["proofState"], tuple(reply.get("goals", ())))
+    try:
+        errors = [str(message["data"]) for message in reply.get("messages", ()) if message["severity"] == "error"]
+        if errors or "proofState" not in reply:
+            return "\n".join(errors) or json.dumps(reply, ensure_ascii=False)
+        return OpenState(reply["proofState"], tuple(reply.get("goals", ())))
+    except (KeyError, TypeError):
+        raise _malformed(reply) from None
+
+
+def _malformed(reply: Mapping[str, Any]) -> LeanError:
+    return LeanError(f"Lean's REPL wrote something that is not a reply: {reply!s:.200}")

@@ -6,11 +6,13 @@ from pathlib import Path
 from passatn.lean.errors import LeanUnavailableError
 
 ELAN_HINT = "install Lean with elan, see https://lean-lang.org/install"
-MATHLIB_STEPS = (
-    f"1. {ELAN_HINT}; 2. 'lake new NAME math', 'cd NAME', 'lake exe cache get', 'lake build'; "
-    "3. for 'passatn prove --project NAME' pip install 'passatn[lean]', which builds the REPL on first use "
+PROJECT_STEPS = (
+    "2. 'lake new NAME math', 'cd NAME', 'lake exe cache get', 'lake build'; "
+    "3. for 'passatn prove --project NAME' pip install 'passatn[lean]', which builds the REPL on first use; "
+    "4. for --replay lean4checker require it in the lakefile, 'lake build lean4checker' "
     "(docs/lean.md, 'Mathlib, step by step')"
 )
+MATHLIB_STEPS = f"1. {ELAN_HINT}; {PROJECT_STEPS}"
 
 
 def project_folder(project: str | Path) -> Path:

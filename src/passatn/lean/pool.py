@@ -203,7 +203,13 @@ class LeanPool:
         worker = self._workers[index]
         try:
             while tasks := self._next(index):
-                worker.run(tasks, self._finish)
+                try:
+                    worker.run(tasks, self._finish)
+                except Exception as error:  # whoever waits must hear of it
+                    worker.stop()
+                    for task in tasks:
+                        if not task.future.done():
+                            self._finish(task, error)
         finally:
             worker.stop()
 

@@ -11,11 +11,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from passatn.lean.check import Goal
-from passatn.lean.client import OpenState, ReplClient
+from passatn.lean.client import START_SECONDS, CommandReply, OpenState, ReplClient
 from passatn.lean.errors import LeanError, LeanMemoryError, LeanTimeoutError
 from passatn.lean.session import FailureKind, ProofState, Step, TacticFailure
 from passatn.lean.syntax import theorem_name
 
+_HEADER_SECONDS = 600.0
+"""For a header, which may import Mathlib from a cold disk."""
 _START_ATTEMPTS = 3
 _ATTEMPTS = 3
 
@@ -103,6 +105,8 @@ class Worker:
             for after in self._repl.tactics(ready, timeout_seconds=self._options.timeout_seconds):
                 task = left.popleft()
                 finish(task, self._keep(task, after))
+        except LeanTimeoutError:
+            return self._no_answer()
         except LeanError as error:
             return error
         return None
@@ -119,9 +123,9 @@ class Worker:
                     is_fresh = self._ensure()
                     return self._step(task)
                 raise failure
-            except LeanTimeoutError:
+            except LeanTimeoutError as error:
                 self.stop()
-                return TacticFailure(FailureKind.TIMEOUT, f"no answer within {self._options.timeout_seconds:g} s")
+                return TacticFailure(FailureKind.TIMEOUT, str(error))
             except LeanMemoryError:
                 step = TacticFailure(FailureKind.MEMORY, f"Lean needed more than {self._options.memory_mb} MiB")
             except LeanError as error:
@@ -177,7 +181,10 @@ class Worker:
             self._states[goal, ()] = opened
             known = 0
         for n in range(known, len(tactics)):
-            after = self._tactic(tactics[n], self._states[goal, tactics[:n]])
+            try:
+                after = self._tactic(tactics[n], self._states[goal, tactics[:n]])
+            except LeanTimeoutError:  # it worked before: not the fault of the tactic that is to be tried
+                raise LeanError("a tactic took too long when it was replayed") from None
             if isinstance(after, str):
                 raise LeanError(f"a tactic failed when it was replayed: {after}")
             self._states[goal, tactics[: n + 1]] = after
@@ -190,15 +197,32 @@ class Worker:
         except ValueError as error:
             return str(error)
         if goal.header not in self._environments:
-            reply = self._repl.command(goal.header) if goal.header.strip() else None
+            reply = self._header(goal.header) if goal.header.strip() else None
             if reply is not None and reply.errors:
                 return f"Lean does not accept the header: {reply.errors[0]}"
             self._environments[goal.header] = None if reply is None else reply.environment
-        reply = self._repl.command(f"{goal.statement.strip()} := by\n  sorry", self._environments[goal.header])
+        try:
+            text = f"{goal.statement.strip()} := by\n  sorry"
+            reply = self._repl.command(text, self._environments[goal.header], timeout_seconds=START_SECONDS)
+        except LeanTimeoutError:
+            raise LeanTimeoutError(f"Lean took longer than {START_SECONDS:g} s over the statement") from None
         if reply.errors or len(reply.states) != 1:
             return f"Lean does not accept the statement: {next(iter(reply.errors), 'it opens no goal')}"
         return reply.states[0]
 
+    def _header(self, text: str) -> CommandReply:
+        assert self._repl is not None
+        try:
+            return self._repl.command(text, timeout_seconds=_HEADER_SECONDS)
+        except LeanTimeoutError:
+            raise LeanTimeoutError(f"Lean took longer than {_HEADER_SECONDS:g} s over the header") from None
+
     def _tactic(self, tactic: str, state: OpenState) -> OpenState | str:
         assert self._repl is not None
-        return self._repl.tactic(tactic, state.id, timeout_seconds=self._options.timeout_seconds)
+        try:
+            return self._repl.tactic(tactic, state.id, timeout_seconds=self._options.timeout_seconds)
+        except LeanTimeoutError:
+            raise self._no_answer() from None
+
+    def _no_answer(self) -> LeanTimeoutError:
+        return LeanTimeoutError(f"no answer within {self._options.timeout_seconds:g} s")

@@ -3,7 +3,7 @@
 The completion is a tactic proof, alone or in a code fence, with or without `by` or `:= by` before it. The problem's
 metadata holds `statement` (`theorem NAME … : …`, without `:=`) and, where it needs one, `header` (Lean text that comes
 before the statement). With `project`, the path of a Lean project, that project's Lean checks it instead of the embedded
-one, and `header` holds the imports.
+one, and `header` holds the imports; with `replay`, lean4checker's name or path, what it compiled is replayed as well.
 
     verifier = LeanVerifier(timeout_seconds=60, memory_mb=2048)
     verdicts = verifier.verify([Submission(problem, completion)])
@@ -52,6 +52,7 @@ class _Task:
 
     goal: Goal
     project: str
+    replay: str
     proof: str
 
 
@@ -123,7 +124,7 @@ class _Checker:
     def _in_project(self, task: _Task) -> Check:
         try:
             return check_in_project(
-                lean_project(task.project),
+                lean_project(task.project, replay=task.replay),
                 task.goal,
                 task.proof,
                 timeout_seconds=self._timeout_seconds,
@@ -153,11 +154,16 @@ def _task(submission: Submission) -> _Task | Verdict:
     """What is to be checked, or the verdict on a problem of which that cannot be said."""
     problem, proof = submission.problem, find_code(submission.completion)
     goal, project = _goal(problem), problem.metadata.get("project") or ""
+    replay = problem.metadata.get("replay") or ""
     if isinstance(goal, str):
         return Verdict(Outcome.ERROR, None, goal)
     if not isinstance(project, str):
         return Verdict(Outcome.ERROR, None, "the metadata 'project' must be the path of a Lean project")
-    return _Task(goal, project, proof)
+    if not isinstance(replay, str) or (replay and not project):
+        return Verdict(
+            Outcome.ERROR, None, "the metadata 'replay' must be the name or path of lean4checker in a project"
+        )
+    return _Task(goal, project, replay, proof)
 
 
 def _goal(problem: Problem) -> Goal | str:
