@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from search_records import proof, record
 
 from passatn.experiments.config import ConfigError
-from passatn.experiments.expert_iteration import proof_search, run_expert
+from passatn.experiments.expert_iteration import ExpertConfig, proof_search, run_expert
 from passatn.experiments.options import EngineOptions
 from passatn.experiments.proving_options import SearchOptions
 from passatn.experiments.quiet import quiet_libraries
@@ -134,6 +135,17 @@ def test_a_finished_one_is_only_read(undisturbed):
     after = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
     del before[output / "iterations.json"], after[output / "iterations.json"]
     assert after == before
+
+
+def test_a_recipe_s_own_steps_are_known_by_their_contents(tmp_path):
+    steps = tmp_path / "steps.jsonl"
+    config = ExpertConfig(recipe={"train_data": str(steps)}, unproved="unproved", search={})
+    digests = []
+    for text in ("one", "two", "one"):
+        steps.write_text(text)
+        digests.append(config.to_mapping()["train_data_digest"])
+    assert digests[0] == digests[2] != digests[1]
+    assert "train_data_digest" not in replace(config, theorems="theorems").to_mapping()
 
 
 def test_other_settings_or_other_theorems_are_refused(undisturbed, tmp_path):

@@ -82,6 +82,7 @@ class ExpertConfig:
     def to_mapping(self) -> dict[str, Any]:
         """As expert.yaml has it, with digests of the files of theorems."""
         files = {name: getattr(self, name) for name in ("theorems", "unproved", "test")}
+        files["train_data"] = self.recipe.get("train_data") if self.theorems is None else None
         digests = {f"{name}_digest": _digest(path) for name, path in files.items() if path is not None}
         return asdict(self) | digests
 

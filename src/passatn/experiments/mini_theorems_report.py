@@ -320,16 +320,21 @@ def expert_table(folder: Path, ns: Sequence[int]) -> str:
     """Test pass@N before and after the proofs that were found are added; then of the ensemble, N from each."""
     rows = [["expert iteration", "iteration", "examples", "of them found", *(f"pass@{n}" for n in ns)]]
     order = [arm.name for arm in ARMS]
-    found = [(*path.parent.name.split(", seed "), path) for path in folder.glob("experts/*/iterations.json")]
-    searched: dict[tuple[int, str], dict[str, Records]] = {}
-    for name, seed, path in sorted(found, key=lambda of: (int(of[1]), order.index(of[0]))):
+    found: list[tuple[int, int, Path]] = []
+    for path in folder.glob("experts/*/iterations.json"):
+        name, _, of = path.parent.name.partition(", seed ")
+        found.append((int(of), order.index(name), path))
+    searched: dict[tuple[int, int], dict[str, Records]] = {}
+    for seed, rank, path in sorted(found):
         for entry in json.loads(path.read_text()):
             number = entry["iteration"]
             measured = {int(n): value for n, value in (entry["test_pass_at_n"] or {}).items()}
             cells = [f"{100 * measured[n]:.1f}" if n in measured else "" for n in ns]
-            label = f"{name}, seed {seed}"
-            rows.append([label, str(number), str(entry["num_examples"]), str(entry["num_found_examples"]), *cells])
-            searched.setdefault((number, seed), {})[name] = _records(path.parent / f"iteration-{number}" / "test")
+            numbers = [str(number), str(entry["num_examples"]), str(entry["num_found_examples"])]
+            rows.append([path.parent.name, *numbers, *cells])
+            searched.setdefault((int(number), seed), {})[order[rank]] = _records(
+                path.parent / f"iteration-{number}" / "test"
+            )
     for (number, seed), models in sorted(searched.items()):
         if all(models.get(name) for name in STEPWISE):
             together = Ensemble.of({name: models[name] for name in STEPWISE})
