@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 
 # Two processes, a file of tests in one of them.
 test: $(INSTALLED)
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=15 $(ARGS)
 
 slow: $(INSTALLED)
 	.venv/bin/python -m pytest -m slow $(ARGS)

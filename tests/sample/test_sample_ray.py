@@ -86,6 +86,7 @@ def wait_for_death(process_id: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_samples_and_scores_are_those_of_the_engine_itself(engine):
     itself = HFEngine(build_model(), build_tokenizer())
     ours, theirs = engine.sample(REQUESTS, PARAMS), itself.sample(REQUESTS, PARAMS)
@@ -140,6 +141,7 @@ def test_a_store_filled_while_workers_are_killed_is_the_undisturbed_one(folder, 
     assert disturbed.verify_integrity().is_sound
 
 
+@pytest.mark.slow
 def test_new_weights_reach_all_workers_and_those_that_are_restarted(restored, tmp_path):
     new = build_model(seed=1)
     assert update_weights(restored, new, PROBES) < 1e-4
@@ -171,6 +173,7 @@ def test_a_restarted_worker_that_does_not_serve_the_new_weights_is_caught(folder
             engine.sample(REQUESTS, PARAMS)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_engine_and_one_line(engine, folder, local_ray):
     with pytest.raises(ValueError, match="'p0' occurs twice"):
         engine.sample([REQUESTS[0], REQUESTS[0]], PARAMS)
