@@ -17,6 +17,7 @@ from search_records import proof, record
 from passatn.experiments.config import ConfigError
 from passatn.experiments.expert_iteration import ExpertConfig, proof_search, run_expert
 from passatn.experiments.options import EngineOptions
+from passatn.experiments.proof_report import read_proof_run
 from passatn.experiments.proving_options import SearchOptions
 from passatn.experiments.quiet import quiet_libraries
 from passatn.lean import Goal, GoalError, LeanPool, LeanUnavailableError, embedded_lean
@@ -277,6 +278,9 @@ def test_found_proofs_are_replayed_in_the_project_that_they_were_found_in(
         ("known#2", "⊢ True", "trivial"),
         ("yes/found-1#1", "⊢ True", "trivial"),
     ]
+    shown = read_proof_run(tmp_path / "expert" / "iteration-0" / "search", print)
+    assert shown is not None
+    assert shown.steps["yes", ("trivial",)] == ("⊢ True",), "the page's states are the project's too"
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """What `passatn report` needs of folders of `passatn prove`: records, found proofs step by step, the split of samples.
 
-A record holds tactics and no states. The proofs that the page shows are replayed in the embedded Lean once, and kept
-as `proof_steps.jsonl` in the folder of the search: one line a proof, with the state before each tactic. Without a Lean
-(or for a search in a project of its own) the page shows the tactics only.
+A record holds tactics and no states. The proofs that the page shows are replayed once, in the Lean they were found
+with, and kept as `proof_steps.jsonl` in the folder of the search: one line a proof, with the state before each tactic.
+Where that Lean is not at hand the page shows the tactics only.
 """
 
 import json
@@ -13,6 +13,7 @@ from passatn.evaluate import Results, write_atomically
 from passatn.experiments.candidates import pool_of
 from passatn.experiments.recommend import recommend
 from passatn.lean import Goal, LeanError, LeanPool, LeanUnavailableError
+from passatn.lean.repl import project_repl
 from passatn.prove.analysis import choose_proofs
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
@@ -30,11 +31,20 @@ Say = Callable[[str], None]
 def read_proof_run(folder: Path, say: Say) -> ProofRun | None:
     """The search in a folder, its proofs replayed; None if there are no records."""
     records = merge(read_records(folder / "records"))
-    return ProofRun(records, proof_steps(folder / STEPS_FILE, records, say)) if records else None
+    if not records:
+        return None
+    file = folder / "results.json"
+    run = Results.load(file).run if file.exists() else {}
+    return ProofRun(records, proof_steps(folder / STEPS_FILE, records, say, run.get("project"), run.get("repl")))
 
 
-def proof_steps(file: Path, records: Sequence[SearchRecord], say: Say) -> dict[Key, tuple[str, ...]]:
-    """The states before each tactic of the proofs that are shown; what the file lacks is replayed and added to it."""
+def proof_steps(
+    file: Path, records: Sequence[SearchRecord], say: Say, project: str | None = None, repl: str | None = None
+) -> dict[Key, tuple[str, ...]]:
+    """The states before each tactic of the proofs that are shown; what the file lacks is replayed and added to it.
+
+    By the embedded Lean, or by the REPL of a project.
+    """
     goals = {record.theorem: Goal(record.statement, record.header) for record in records}
     wanted = [
         (record.theorem, proof.tactics)
@@ -43,7 +53,7 @@ def proof_steps(file: Path, records: Sequence[SearchRecord], say: Say) -> dict[K
     ]
     known = _read(file)
     missing = [key for key in wanted if key not in known]
-    if missing and (replayed := _replay(missing, goals, say)):
+    if missing and (replayed := _replay(missing, goals, say, project, repl)):
         known |= replayed
         lines = [{"theorem": key[0], "tactics": list(key[1]), "states": list(states)} for key, states in known.items()]
         write_atomically(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
@@ -62,11 +72,14 @@ def _read(file: Path) -> dict[Key, tuple[str, ...]]:
         return {}
 
 
-def _replay(keys: Sequence[Key], goals: dict[str, Goal], say: Say) -> dict[Key, tuple[str, ...]]:
+def _replay(
+    keys: Sequence[Key], goals: dict[str, Goal], say: Say, project: str | None, repl: str | None
+) -> dict[Key, tuple[str, ...]]:
     replayed: dict[Key, tuple[str, ...]] = {}
     failures = []
     try:
-        with LeanPool(timeout_seconds=_REPLAY_SECONDS) as lean:
+        start = None if project is None else project_repl(project, repl)
+        with LeanPool(num_workers=1 if project else 2, timeout_seconds=_REPLAY_SECONDS, start_repl=start) as lean:
             for theorem, tactics in keys:
                 try:
                     replayed[theorem, tactics] = trace_proof(lean, goals[theorem], tactics).texts[:-1]

@@ -118,12 +118,14 @@ class ProofRun:
         best_first = {} if self.search.method == "rollouts" else {"width": self.search.width}
         if best_first:
             best_first |= {"max_tactics": self.search.max_tactics}
+        project = {key: getattr(self.search, key) for key in ("project", "repl") if getattr(self.search, key)}
         return (
             objective_of(self.options.model)
             | self.options.describe()
             | {name: getattr(self.search, name) for name in kept}
             | {"num_samples": self.num_samples}
             | best_first
+            | project
             | shard
         )
 
