@@ -222,11 +222,11 @@ def _batch(arm: Arm, settings: Settings) -> int:
 
 
 def train(settings: dict[str, Any], folder: Path) -> None:
-    """`passatn train`; goes on with an unfinished run, and leaves a finished one alone."""
+    """`passatn train`; an unfinished run starts anew, since its checkpoints are models alone; a finished one stays."""
     run = RunDirectory(folder)
     if not run.is_finished:
         with quiet_libraries():
-            finetune.train(RunConfig.from_mapping(settings), run, say, resume=run.config.exists())
+            finetune.train(RunConfig.from_mapping(settings), run, say, overwrite=run.config.exists())
 
 
 def run_arm(arm: Arm, seed: int, settings: Settings, data: Data, base: str | Path, folder: Path) -> None:
