@@ -9,7 +9,7 @@ CPU time per tactic, of Lean and of Python, says what the clock cannot where oth
 W free cores hold about W processes, and one Python no more than its own time per tactic allows. Last, processes that
 take 20 ms for each tactic and no core: what the pool itself does to scaling, up to --waiting processes.
 
-    python benchmarks/lean_pool.py [--workers 2] [--theorems 40] [--seconds 20] [--peer-tactics 200] [--waiting 16]
+    python benchmarks/lean_pool.py [--workers 2] [--theorems 400] [--seconds 20] [--peer-tactics 200] [--waiting 16]
 """
 
 import argparse
@@ -62,6 +62,10 @@ def search(pool: LeanPool, firsts: list[ProofState], seconds: float, seed: int) 
             for tactic in generator.sample(TACTICS, 8)
             if (state, tactic) not in seen
         ]
+        if not tried and all(state is first for state, first in zip(states, firsts, strict=True)):
+            raise SystemExit(
+                f"after {len(pairs)} tactics there is nothing new to try: more --theorems, or fewer --seconds"
+            )
         batch = [(states[index], tactic) for index, tactic in tried]
         seen.update(batch)
         results = pool.apply_many(batch)
@@ -118,7 +122,7 @@ def lean_seconds(pids: list[int]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--theorems", type=int, default=40)
+    parser.add_argument("--theorems", type=int, default=400)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--peer-tactics", type=int, default=200)
     parser.add_argument("--waiting", type=int, default=16)

@@ -517,8 +517,9 @@ def expert(
         search=expert_iteration.search_settings(engines, search),
     )
     budgets = parse_ns(ns, "--ns")
-    for samples in (settings.num_samples, *([test_samples] if test else [])):
-        check_samples(samples, budgets)
+    check_samples(settings.num_samples, budgets)
+    if test is not None:
+        check_samples(test_samples, budgets, "--test-samples")
     prove_theorems = expert_iteration.proof_search(engines, search, budgets, say)
     with quiet_libraries():
         done = expert_iteration.run_expert(

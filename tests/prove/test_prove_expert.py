@@ -220,6 +220,7 @@ def test_settings_that_cannot_be(tmp_path):
         ("--method walk", "--method 'walk': there are rollouts, best-first"),
         ("--tactic-timeout 0", "--tactic-timeout must be positive, got 0.0"),
         ("--num-samples 3 --ns 4,8", "--num-samples 3 is less than the smallest of --ns, 4"),
+        ("--test tested.jsonl --test-samples 3 --ns 4,8", "--test-samples 3 is less than the smallest of --ns, 4"),
         ("--replay lean4checker", "--replay belongs to --project"),
     ],
 )

@@ -146,10 +146,10 @@ def check_search(search: SearchOptions) -> None:
             raise ConfigError(f"--{name} belongs to --project")
 
 
-def check_samples(num_samples: int, ns: Sequence[int]) -> None:
-    """Raises ConfigError where not even the smallest N of pass@N can be had."""
+def check_samples(num_samples: int, ns: Sequence[int], option: str = "--num-samples") -> None:
+    """Raises ConfigError where not even the smallest N of pass@N can be had; `option` is what is too small."""
     if num_samples < min(ns):
-        raise ConfigError(f"--num-samples {num_samples} is less than the smallest of --ns, {min(ns)}")
+        raise ConfigError(f"{option} {num_samples} is less than the smallest of --ns, {min(ns)}")
 
 
 def parse_share(text: str) -> tuple[int, int]:

@@ -14,11 +14,11 @@ written solutions of other problems, and is fine-tuned to answer directly, which
 from the kind of problem: the answers that it must consider are many.
 
 gym: families of reasoning-gym. The base, the same Llama, answers problems of some families; it is fine-tuned on a
-thousand problems of others, of whose answers it can learn the size and some digits.
+thousand problems of others, which are hard to answer without working them out.
 
 goldbach: an even number as the sum of two primes, for which there are many correct answers. A training problem has at
 most eight, of which the first is drawn at random and is the only one for an arm without `confidence: answers`; a
-validation or test problem has them all. The base can add, and tell primes.
+validation or test problem has them all. The base was taught sums, and which numbers are primes.
 """
 
 import argparse
