@@ -9,6 +9,7 @@ from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
 from passatn.experiments.testbeds import KNOWN, goldbach, gym, math, mini_math
 from passatn.sample.models import load_model
+from passatn.tasks import Problem
 
 
 def rows(path):
@@ -62,7 +63,7 @@ def test_math_deals_problems_out_once(tmp_path):
 
 
 @pytest.mark.slow
-def test_gym_has_each_prompt_once(tmp_path, monkeypatch):
+def test_gym_has_each_prompt_once(tmp_path):
     gym(tmp_path, num_train=40, num_eval=20, pretrain=60)
     files = {name: rows(tmp_path / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
     assert [len(files[name]) for name in ("train", "validation", "test")] == [40, 20, 20]
@@ -72,10 +73,37 @@ def test_gym_has_each_prompt_once(tmp_path, monkeypatch):
         assert any(words in row["prompt"] for row in files["test"])
         assert not any(words in row["prompt"] for row in files["pretrain"])
     read_spec(tmp_path / "sweep.yaml")
-    monkeypatch.setattr(testbeds, "GYM_NEW", ("coin_flip",))
     with pytest.raises(SystemExit, match=r"only \d+ different problems, 800 are wanted"):
-        gym(tmp_path / "other", num_train=400, num_eval=200, pretrain=6)
+        gym(tmp_path / "other", num_train=400, num_eval=200, pretrain=6, families=["coin_flip"])
     assert not (tmp_path / "other").exists()
+
+
+def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn, workspace, tmp_path, monkeypatch):
+    output = tmp_path / "bed"
+    words = ["testbeds", "gym", "--output", str(output), "--model", str(workspace / "tiny"), "--arms", "variants"]
+    monkeypatch.setattr("sys.argv", [*words, "--num-train", "8", "--num-eval", "4", "--families", "lcm,gcd"])
+    testbeds.main()
+    assert sorted(path.name for path in output.iterdir()) == [
+        "sweep.yaml", "test.jsonl", "testbed.json", "train.jsonl", "validation.jsonl"
+    ]  # fmt: skip
+    spec, _ = read_spec(output / "sweep.yaml")
+    assert spec.recipe["model"] == str(workspace / "tiny")
+    assert [arm.name for arm in spec.arms] == [*testbeds.VARIANTS]
+    dry = passatn("sweep", output / "sweep.yaml", "--output", tmp_path / "out", "--dry-run")
+    assert dry.code == 0, "every setting of every arm is one that the trainer takes"
+    assert "trials: 120" in dry.out
+    monkeypatch.setattr("sys.argv", [*words[:3], str(output), "--num-train", "9"])
+    with pytest.raises(SystemExit):
+        testbeds.main()
+    monkeypatch.setattr("sys.argv", ["testbeds", "goldbach", "--output", str(tmp_path / "g"), "--model", "m"])
+    with pytest.raises(SystemExit):
+        testbeds.main()
+    assert not (tmp_path / "g").exists()
+
+
+def test_copies_that_differ_in_signs_count_once():
+    made = [Problem(str(k), prompt, ("1",)) for k, prompt in enumerate(["x + 1", "x - 1", "x + 2"])]
+    assert [problem.prompt for problem in testbeds._distinct(made)] == ["x - 1", "x + 2"]
 
 
 @pytest.mark.slow

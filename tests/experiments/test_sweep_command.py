@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from passatn.experiments import finetune
+from passatn.experiments.config import ConfigError
 from passatn.experiments.sweep import finals as finals_module
 from passatn.experiments.sweep.command import _begin, _inputs
 from passatn.experiments.sweep.spec import read_spec
+from passatn.experiments.sweep.transfer import find_sources, transfer
 from tiny_files import additions, write_jsonl
 
 
@@ -158,6 +160,35 @@ def test_the_test_set_is_scored_once_per_training_after_the_choice(passatn, give
     assert [(arm, evaluations) for arm, evaluations, _, _ in scored] == [("01-ce", 2), ("02-dco-16", 2)]
     assert all(len(temperatures) == 1 for *_, temperatures in scored)
     assert not [path for path in (out / "trials").rglob("*.json") if "test.jsonl" in path.read_text()]
+
+
+@pytest.mark.slow
+def test_final_trainings_come_out_the_same_when_they_are_repeated(passatn, given, data, tmp_path):
+    out = tmp_path / "sweep"
+    path = written(tmp_path, given, ns=[16], trials=1, seeds=[0, 1], temperatures=[1, 1.5])
+    assert passatn("sweep", path, "--output", out).code == 0
+    shown = transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1, 16])
+    finals = [json.loads(p.read_text()) for p in sorted((out / "finals").glob("*/*/final.json"))]
+    records = json.loads((tmp_path / "other" / "results.json").read_text())
+    assert [(r["arm"], r["seed"]) for r in records] == [(f["arm"], f["seed"]) for f in finals]
+    for record, final in zip(records, finals, strict=True):
+        at = final["tested"][0]
+        assert (record["epoch"], record["temperature"]) == (at["epoch"], at["temperature"])
+        np.testing.assert_allclose(record["log_p"], at["log_p"], rtol=1e-4)
+        assert record["ids"] == final["ids"]
+    assert not list((tmp_path / "other").rglob("*.safetensors"))
+    first = tmp_path / "other" / "000" / "log_p.json"
+    before = first.stat().st_mtime_ns
+    assert transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1, 16]) == shown
+    assert first.stat().st_mtime_ns == before, "what is done is not run again"
+    with pytest.raises(ConfigError, match="begun with other problems"):
+        transfer(out, str(data / "train.jsonl"), tmp_path / "other", preset=None, ns=[1])
+    with pytest.raises(ConfigError, match="is of another training"):
+        transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1], arms=["DCO 16"])
+    with pytest.raises(ConfigError, match=r"no arm 'DCO'; its arms: CE, DCO 16"):
+        find_sources(out, Path("p"), ["DCO"])
+    sources = find_sources(out, Path("p"), ["DCO 16"])
+    assert [source.seed for source in sources] == [0, 1]
 
 
 @pytest.mark.slow

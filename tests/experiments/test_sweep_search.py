@@ -36,7 +36,7 @@ def search(spec, arm, objective):
     """All trials of an arm, of one epoch each."""
     done = []
     for _ in range(spec.trials):
-        params = suggest(spec, arm, done)
+        params = suggest(spec, arm, len(done), done)
         done.append(record(params, [[[0.0, objective(params)]] * 3]))
     return done
 
@@ -51,7 +51,7 @@ def test_suggestions_are_reproducible_and_led_by_what_was_found():
     arm = spec.arms[0]
     done = search(spec, arm, near)
     assert [r.params for r in search(spec, arm, near)] == [r.params for r in done]
-    assert suggest(spec, arm, done[:17]) == done[17].params, "whatever else was asked before"
+    assert suggest(spec, arm, 17, done[:17]) == done[17].params, "whatever else was asked before"
     rates = np.log10([r.params["learning_rate"] for r in done])
     assert np.abs(rates[12:] + 3).mean() < 0.6 * np.abs(rates[:12] + 3).mean()
     other = search(dataclasses.replace(spec, search_seed=1), arm, near)
@@ -61,7 +61,10 @@ def test_suggestions_are_reproducible_and_led_by_what_was_found():
 def test_the_random_half_is_the_same_for_every_arm():
     spec = parse_spec(GIVEN)
     ce, dco = (search(spec, arm, near) for arm in spec.arms)
-    assert spec.num_random == 6
+    assert spec.num_random == spec.num_independent == 6
+    assert [suggest(spec, spec.arms[1], k, []) for k in range(6)] == [r.params for r in dco[:6]], "in any order"
+    assert suggest(spec, spec.arms[1], 6, []) != dco[6].params
+    assert dataclasses.replace(spec, pruner="asha").num_independent == 0, "a pruner compares each with those before"
     shared = [{k: v for k, v in r.params.items() if k != "n_passes"} for r in dco]
     assert [r.params for r in ce[:6]] == shared[:6]
     assert len({r.params["learning_rate"] for r in ce}) == 12
@@ -71,16 +74,17 @@ def test_the_random_half_is_the_same_for_every_arm():
 def test_a_poor_trial_is_halved_away():
     spec = parse_spec(GIVEN | {"pruner": "asha"})
     arm = spec.arms[0]
-    first = suggest(spec, arm, [])
+    first = suggest(spec, arm, 0, [])
     good = record(first, [[[0, 0.5]] * 3, [[0, 0.6]] * 3, [[0, 0.7]] * 3])
-    params = suggest(spec, arm, [good])
+    params = suggest(spec, arm, 1, [good])
     assert should_stop(spec, arm, [good], params, [0.4]), "of two, the better one goes on"
     assert not should_stop(spec, arm, [good], params, [0.55])
     assert should_stop(spec, arm, [good], params, [0.55, 0.58])
     assert not should_stop(spec, arm, [good], params, [0.55, 0.62])
     assert not should_stop(dataclasses.replace(spec, pruner="none"), arm, [good], params, [0.0])
     poor = record(params, [[[0, 0.4]] * 3], scheduled=30, pruned=True)
-    assert suggest(spec, arm, [good, poor]) != suggest(spec, arm, [good])
+    others = [record(suggest(spec, arm, k, []), [[[0, 0.1 + k / 100]] * 3] * 3) for k in range(8)]
+    assert suggest(spec, arm, 9, [*others, poor]) != suggest(spec, arm, 9, [*others, good]), "and is no good example"
 
 
 def test_choices_are_those_of_a_search_by_hand():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from passatn.evaluate import PairedDifference
 from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 
 Array = NDArray[np.float64]
@@ -26,6 +27,17 @@ def difference_cells(by_seed: ArrayLike) -> list[str]:
         f"{100 * m:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]"
         for m, a, b in zip(by_problem.mean(axis=0), low, high, strict=True)
     ]
+
+
+def paired_cell(difference: PairedDifference, column: int = 0) -> str:
+    """Points, with the interval that the comparison has."""
+    value, low, high = (100 * of[column] for of in (difference.difference, difference.low, difference.high))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def points_cell(by_seed: ArrayLike) -> str:
+    """Differences of fractions `[seeds]` in points, each by itself."""
+    return ", ".join(f"{100 * value:+.1f}" for value in np.asarray(by_seed, dtype=np.float64))
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

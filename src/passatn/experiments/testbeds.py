@@ -6,6 +6,9 @@
     python -m passatn.experiments.testbeds goldbach --output testbeds/goldbach
     passatn sweep testbeds/math/sweep.yaml --output sweeps/math
 
+With `--model` (math, gym) no base is made: that model is fine-tuned. `--arms variants` compares cross-entropy with all
+that could be better than DCO at one N, and with other objectives; without it there is DCO-256 alone.
+
 mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
 behind tokens that it has never met, with few problems. A problem has one short answer.
 
@@ -23,7 +26,7 @@ validation or test problem has them all. The base was taught sums, and which num
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,8 +42,10 @@ from passatn.experiments.mini_theorems import say
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.small_models import byte_pairs, small_llama
+from passatn.sample.models import load_tokenizer
 from passatn.tasks import Problem, load_problems
 from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
+from passatn.tasks.overlap import normalise_text
 
 KNOWN = ("add3", "mul", "diffmul", "sqadd", "median")
 """What the base of mini-math has learnt."""
@@ -48,6 +53,31 @@ GYM_KNOWN = ("basic_arithmetic", "chain_sum", "gcd", "number_sequence", "product
 GYM_NEW = ("count_primes", "lcm", "leg_counting", "time_intervals")
 TEMPERATURES = [0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1]
 ARMS: dict[str, dict[str, Any]] = {"CE": {}, "DCO-256": {"n_passes": 256, "min_confidence_weight": 0.0}}
+VARIANTS: dict[str, dict[str, Any]] = ARMS | {
+    "DCO": {"min_confidence_weight": 0.0, "space": {"n_passes": [4, 16, 64, 256, 1024, 4096]}},
+    "DCO-256, replacement": {"n_passes": 256, "space": {"min_confidence_weight": [0.01, 0.1, 0.3]}},
+    "DCO, mixture": {
+        "n_passes": 4096,
+        "n_passes_schedule": "mixture",
+        "n_passes_mixture": [16, 256, 4096],
+        "min_confidence_weight": 0.0,
+    },
+    "DCO, N rising": {
+        "n_passes": 256,
+        "n_passes_schedule": "anneal",
+        "n_passes_start": 1,
+        "min_confidence_weight": 0.0,
+    },
+    "DCO, N falling": {
+        "n_passes": 256,
+        "n_passes_schedule": "anneal",
+        "n_passes_start": 16384,
+        "min_confidence_weight": 0.0,
+    },
+    "label smoothing": {"objective": "label_smoothing", "space": {"smoothing": {"log": [0.001, 0.3]}}},
+    "confidence penalty": {"objective": "confidence_penalty", "space": {"penalty_beta": {"log": [0.003, 1.0]}}},
+    "focal": {"objective": "focal", "space": {"focal_gamma": {"log": [0.3, 10.0]}}},
+}
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
     "max_grad_norm": 1.0,
@@ -56,7 +86,9 @@ TRAINING: dict[str, Any] = {
 }
 
 
-def mini_math(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+def mini_math(
+    output: Path, *, num_train: int, num_eval: int, pretrain: int, arms: dict[str, dict[str, Any]] = ARMS
+) -> None:
     """Write the testbed of functions that the base has not learnt."""
     known = [problem for problem in _mini("pretrain", 2 * pretrain, 0) if problem.metadata["function"] in KNOWN]
     wanted: dict[str, tuple[Split, int, int]] = {
@@ -72,20 +104,33 @@ def mini_math(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> 
     torch.nn.init.normal_(model.model.embed_tokens.weight)
     rate = {"learning_rate": 3e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, build_tokenizer(), "raw", {**rate, "num_train_epochs": 1})
-    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 5e-3], trials=24)
+    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=(1e-4, 5e-3), trials=24, arms=arms)
 
 
-def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_prompt: int, num_pretrain: int) -> None:
+def math(
+    output: Path,
+    data: Path,
+    *,
+    num_train: int,
+    num_eval: int,
+    longest_prompt: int,
+    num_pretrain: int,
+    model: str | None = None,
+    arms: dict[str, dict[str, Any]] = ARMS,
+) -> None:
     """Write the testbed of real problems; all of them come from MATH's training file."""
     with quiet_libraries():
         problems = list(load_problems(str(data), preset="math", skip_bad_rows=True))
     order = np.random.default_rng(0).permutation(len(problems))
     shuffled = [problems[index] for index in order]
-    texts = [f"{problem.prompt}\n{problem.reasoning}" for problem in shuffled[-num_pretrain:]]
-    tokenizer = byte_pairs(texts, 2048)
+    read = [] if model else shuffled[-num_pretrain:]
+    with quiet_libraries():
+        tokenizer = (
+            load_tokenizer(model) if model else byte_pairs([f"{one.prompt}\n{one.reasoning}" for one in read], 2048)
+        )
     short = [
         problem
-        for problem in shuffled[:-num_pretrain]
+        for problem in _distinct(shuffled[: len(shuffled) - len(read)])
         if len(tokenizer(problem.prompt)["input_ids"]) <= longest_prompt
         and len(tokenizer(problem.answers[0])["input_ids"]) <= 10
     ]
@@ -94,31 +139,46 @@ def math(output: Path, data: Path, *, num_train: int, num_eval: int, longest_pro
         raise SystemExit(f"{data}: only {len(short)} short problems, {wanted} are wanted: fewer, or longer ones")
     ends = (num_train, num_train + num_eval, wanted)
     parts = {"train": short[: ends[0]], "validation": short[ends[0] : ends[1]], "test": short[ends[1] : ends[2]]}
-    solutions = [Problem(problem.id, problem.prompt, (str(problem.reasoning),)) for problem in shuffled[-num_pretrain:]]
-    _write_problems(output, {"pretrain": solutions, **parts})
-    model = small_llama(tokenizer, hidden=128, layers=4, context=512)
+    if model:
+        _write_problems(output, parts)
+        _write_sweep(output, "direct", epochs=6, ns=[1, 256], trials=12, arms=arms, model=model)
+        return
+    _write_problems(output, {"pretrain": [Problem(one.id, one.prompt, (str(one.reasoning),)) for one in read], **parts})
+    small = small_llama(tokenizer, hidden=128, layers=4, context=512)
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 16, "weight_decay": 0.1, "adam_beta2": 0.98}
     limits = {"max_prompt_tokens": 160, "max_answer_tokens": 200, "skip_bad_rows": True, "lr_scheduler_type": "cosine"}
-    _pretrain(output, model, tokenizer, "direct", {**rate, **limits, "num_train_epochs": 1})
-    _write_sweep(output, "direct", epochs=8, ns=[1, 256], rates=[1e-4, 4e-3], trials=12)
+    _pretrain(output, small, tokenizer, "direct", {**rate, **limits, "num_train_epochs": 1})
+    _write_sweep(output, "direct", epochs=8, ns=[1, 256], rates=(1e-4, 4e-3), trials=12, arms=arms)
 
 
-def gym(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+def gym(
+    output: Path,
+    *,
+    num_train: int,
+    num_eval: int,
+    pretrain: int,
+    families: Sequence[str] = GYM_NEW,
+    model: str | None = None,
+    arms: dict[str, dict[str, Any]] = ARMS,
+) -> None:
     """Write the testbed of reasoning-gym's families; no prompt is in two of its files."""
-    known, new = (_families(families, number, seed) for families, number, seed in (
-        (GYM_KNOWN, pretrain, 0), (GYM_NEW, 2 * (num_train + 2 * num_eval), 1)
-    ))  # fmt: skip
+    new = _families(families, 2 * (num_train + 2 * num_eval), 1)
     ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
     if len(new) < ends[-1]:
         raise SystemExit(f"only {len(new)} different problems, {ends[-1]} are wanted: fewer, please")
     names = ("train", "validation", "test")
     parts = {name: new[first:last] for name, (first, last) in zip(names, pairwise(ends), strict=True)}
+    if model:
+        _write_problems(output, parts)
+        _write_sweep(output, "direct", epochs=6, ns=[1, 256], trials=12, arms=arms, model=model)
+        return
+    known = _families(GYM_KNOWN, pretrain, 0)
     _write_problems(output, {"pretrain": known, **parts})
     tokenizer = byte_pairs([f"{problem.prompt}\n{problem.answers[0]}" for problem in (*known, *new)], 1024)
-    model = small_llama(tokenizer, hidden=128, layers=4, context=256)
+    small = small_llama(tokenizer, hidden=128, layers=4, context=256)
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
-    _pretrain(output, model, tokenizer, "direct", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
-    _write_sweep(output, "direct", epochs=10, ns=[1, 16, 256], rates=[1e-4, 4e-3], trials=12)
+    _pretrain(output, small, tokenizer, "direct", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
+    _write_sweep(output, "direct", epochs=10, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms)
 
 
 def _families(families: Sequence[str], number: int, seed: int) -> list[Problem]:
@@ -127,11 +187,18 @@ def _families(families: Sequence[str], number: int, seed: int) -> list[Problem]:
     found = [
         problem for family in families for problem in load_problems(f"reasoning-gym:{family}?size={each}&seed={seed}")
     ]
-    distinct = list({problem.prompt: problem for problem in found}.values())
-    return [distinct[index] for index in np.random.default_rng(seed).permutation(len(distinct))]
+    found = _distinct(found)
+    return [found[index] for index in np.random.default_rng(seed).permutation(len(found))]
 
 
-def goldbach(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> None:
+def _distinct(problems: Sequence[Problem]) -> list[Problem]:
+    """Each once; what differs in nothing but signs and spaces counts as the same, as it does for a sweep."""
+    return list({normalise_text(problem.prompt): problem for problem in problems}.values())
+
+
+def goldbach(
+    output: Path, *, num_train: int, num_eval: int, pretrain: int, arms: dict[str, dict[str, Any]] = ARMS
+) -> None:
     """Write the testbed of problems with several correct answers."""
     generator = np.random.default_rng(0)
     evens = generator.permutation(np.arange(100, 4100, 2)).tolist()
@@ -162,11 +229,15 @@ def goldbach(output: Path, *, num_train: int, num_eval: int, pretrain: int) -> N
     model = small_llama(tokenizer, hidden=96, layers=4, context=32)
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 128, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, tokenizer, "raw", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
-    arms = ARMS | {f"{name}, all answers": {**options, "confidence": "answers"} for name, options in ARMS.items()}
-    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=[1e-4, 4e-3], trials=12, arms=arms)
+    arms = arms | {f"{name}, all answers": {**options, "confidence": "answers"} for name, options in ARMS.items()}
+    _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms)
 
 
-_MADE = {"mini-math": (mini_math, 150_000), "gym": (gym, 40_000), "goldbach": (goldbach, 100_000)}
+_MADE: dict[str, tuple[Callable[..., None], int]] = {
+    "mini-math": (mini_math, 150_000),
+    "gym": (gym, 40_000),
+    "goldbach": (goldbach, 100_000),
+}
 """Testbeds that need no data, and how many problems their bases learn from."""
 
 
@@ -174,7 +245,7 @@ def _mini(split: Split, count: int, seed: int) -> list[Problem]:
     return sample_problems(split, count, seed=seed).problems()
 
 
-def _write_problems(output: Path, files: dict[str, Sequence[Problem]]) -> None:
+def _write_problems(output: Path, files: Mapping[str, Sequence[Problem]]) -> None:
     for name, problems in files.items():
         lines = "".join(json.dumps(problem.to_record(), ensure_ascii=False) + "\n" for problem in problems)
         write_atomically(output / f"{name}.jsonl", lines.encode())
@@ -200,12 +271,13 @@ def _write_sweep(
     *,
     epochs: int,
     ns: list[int],
-    rates: list[float],
     trials: int,
-    arms: dict[str, dict[str, Any]] = ARMS,
+    arms: dict[str, dict[str, Any]],
+    rates: tuple[float, float] = (5e-6, 5e-4),
+    model: str | None = None,
 ) -> None:
     recipe = {
-        "model": str(output / "base" / "model"),
+        "model": model or str(output / "base" / "model"),
         "train_data": str(output / "train.jsonl"),
         "template": template,
         "num_train_epochs": epochs,
@@ -213,10 +285,16 @@ def _write_sweep(
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 10,
         "weight_decay": 0.0,
-        # A rate of its own for what stands for tokens that the base has never met.
-        "new_parameters": "embed_tokens",
         **{key: value for key, value in TRAINING.items() if key != "save_strategy"},
     }
+    space: dict[str, Any] = {"learning_rate": {"log": list(rates)}, "weight_ema": [None, 0.98, 0.995]}
+    if model:
+        recipe["gradient_checkpointing"] = False
+        space["weight_decay"] = [0.0, 0.1]
+    else:
+        # A rate of its own for what stands for tokens that the base has never met.
+        recipe["new_parameters"] = "embed_tokens"
+        space["new_parameters_learning_rate"] = {"log": [rates[0], 10 * rates[1]]}
     sweep = {
         "recipe": recipe,
         "validation": str(output / "validation.jsonl"),
@@ -227,11 +305,7 @@ def _write_sweep(
         "target_n": 256,
         "seeds": [0, 1, 2],
         "confirm_seeds": [3, 4, 5],
-        "space": {
-            "learning_rate": {"log": rates},
-            "new_parameters_learning_rate": {"log": [rates[0], 10 * rates[1]]},
-            "weight_ema": [None, 0.98, 0.995],
-        },
+        "space": space,
         "arms": arms,
     }
     write_atomically(output / "sweep.yaml", yaml.safe_dump(sweep, sort_keys=False).encode())
@@ -245,8 +319,15 @@ def main() -> None:
     parser.add_argument("--num-train", type=int, default=1000)
     parser.add_argument("--num-eval", type=int, default=500, help="validation problems, and as many test problems")
     parser.add_argument("--pretrain", type=int, default=None, help="problems that the base learns from")
+    parser.add_argument("--model", help="fine-tune this one: a folder, a .gguf file or a Hub id (math, gym)")
+    parser.add_argument("--families", default=",".join(GYM_NEW), help="separated by commas (gym)")
+    parser.add_argument("--arms", choices=("two", "variants"), default="two")
     parser.add_argument("--longest-prompt", type=int, default=60, help="tokens (math)")
     args = parser.parse_args()
+    if args.model and args.name not in ("math", "gym"):
+        parser.error(f"{args.name} makes its own base: leave out --model")
+    if args.name == "math" and args.data is None:
+        parser.error("math needs --data")
     torch.set_num_threads(1)
     sizes = {key: value for key, value in vars(args).items() if key not in ("output", "data")}
     stored = args.output / "testbed.json"
@@ -254,20 +335,15 @@ def main() -> None:
         write_atomically(stored, (json.dumps(sizes) + "\n").encode())
     if (before := json.loads(stored.read_text())) != sizes:
         parser.error(f"{args.output} was made with {before}: choose another --output")
-    if args.name != "math":
-        make, pretrain = _MADE[args.name]
-        make(args.output, num_train=args.num_train, num_eval=args.num_eval, pretrain=args.pretrain or pretrain)
+    arms = VARIANTS if args.arms == "variants" else ARMS
+    common: dict[str, Any] = {"num_train": args.num_train, "num_eval": args.num_eval, "arms": arms}
+    if args.name == "math":
+        more = {"longest_prompt": args.longest_prompt, "num_pretrain": args.pretrain or 6000, "model": args.model}
+        math(args.output, args.data, **common, **more)
         return
-    if args.data is None:
-        parser.error("math needs --data")
-    math(
-        args.output,
-        args.data,
-        num_train=args.num_train,
-        num_eval=args.num_eval,
-        longest_prompt=args.longest_prompt,
-        num_pretrain=args.pretrain or 6000,
-    )
+    make, pretrain = _MADE[args.name]
+    more = {"model": args.model, "families": args.families.split(",")} if args.name == "gym" else {}
+    make(args.output, **common, pretrain=args.pretrain or pretrain, **more)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from passatn.tasks.encoding import EncodedExample
 
 # Beyond these a batch only grows in memory, not in speed.
 _MAX_BATCH_TOKENS = {"cpu": 2**11}
-_MAX_BATCH_TOKENS_ACCELERATOR = 2**17
+_MAX_BATCH_TOKENS_ACCELERATOR = 2**15
 # Logits are widened to float32 and normalised this many at a time, so that the copies stay small.
 _CHUNK_ELEMENTS = 2**22
 
@@ -71,6 +71,9 @@ def score_completions(
                 raise ValueError(f"example {index}: the model's logits are NaN")
             scores[batch] = log_p
             advance(len(batch))
+    if parameter_device(model).type == "cuda":
+        # Training goes on, or other processes share the device: nobody needs the largest batch's memory any more.
+        torch.cuda.empty_cache()
     return scores
 
 

@@ -175,8 +175,10 @@ def _begin(folder: Path, given: Params, inputs: dict[str, str]) -> None:
 
 def _run_stages(sweep: Sweep, num_workers: int) -> None:
     spec = sweep.spec
-    trials = [[Call(run_trial, (sweep, arm, k)) for k in range(spec.trials)] for arm in spec.arms]
-    _stage("trials", trials, num_workers)
+    first = spec.num_independent
+    _stage("trials", [[Call(run_trial, (sweep, arm, k))] for k in range(first) for arm in spec.arms], num_workers)
+    led = [[Call(run_trial, (sweep, arm, k)) for k in range(first, spec.trials)] for arm in spec.arms]
+    _stage("trials led by earlier ones", led, num_workers)
     _stage("final trainings", _final_chains(sweep), num_workers)
     if spec.confirm_seeds:
         _stage("confirmation", _confirming_chains(sweep), num_workers)
@@ -202,6 +204,8 @@ def _confirming_chains(sweep: Sweep) -> list[list[Call]]:
 
 
 def _stage(name: str, chains: Sequence[Sequence[Call]], num_workers: int) -> None:
+    if not any(chains):
+        return
     with make_progress() as progress:
         task = progress.add_task(name, total=sum(map(len, chains)), note="")
         run_chains(chains, num_workers, lambda note: progress.update(task, advance=1, note=note))

@@ -53,7 +53,7 @@ class Sweep:
         return self.folder / "finals" / arm.slug / f"trial-{trial:03d}-seed-{seed}"
 
     def trials(self, arm: Arm) -> list[Record]:
-        """Those that are done; they are done in order."""
+        """Those that are done, in order; of the first `num_independent` any may be missing while they run."""
         found = (Record.load(self.trial_folder(arm, number)) for number in range(self.spec.trials))
         return [record for record in found if record is not None]
 
@@ -83,8 +83,8 @@ def run_trial(sweep: Sweep, arm: Arm, number: int) -> str:
     folder = sweep.trial_folder(arm, number)
     record = Record.load(folder)
     if record is None:
-        earlier = sweep.trials(arm)[:number]
-        params = suggest(sweep.spec, arm, earlier)
+        earlier = [] if number < sweep.spec.num_independent else sweep.trials(arm)[:number]
+        params = suggest(sweep.spec, arm, number, earlier)
         job = sweep.job(arm, params, sweep.spec.search_seed, folder)
         record = run_training(
             job,

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from passatn.evaluate import PairedDifference, write_atomically
-from passatn.experiments.seed_tables import markdown, spread_cells
+from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
 from passatn.experiments.sweep.choose import temperature_edge
 from passatn.experiments.sweep.finals import Final
 from passatn.experiments.sweep.spec import SweepSpec
@@ -62,16 +61,7 @@ def _difference_cells(
     if difference is None:
         return ["", ""]
     by_seed = (one.test(spec.ns) - baseline.test(spec.ns))[:, :, column].mean(axis=1)
-    return [_interval(difference, column), _points(by_seed)]
-
-
-def _interval(difference: PairedDifference, column: int) -> str:
-    value, low, high = (100 * v[column] for v in (difference.difference, difference.low, difference.high))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _points(by_seed: Sequence[float] | np.ndarray) -> str:
-    return ", ".join(f"{100 * value:+.1f}" for value in by_seed)
+    return [paired_cell(difference, column), points_cell(by_seed)]
 
 
 def _each(values: Sequence[str]) -> str:
@@ -162,8 +152,8 @@ def _confirmation_line(spec: SweepSpec, confirmed: Confirmation) -> str:
     by_seed = (confirmed.values_finalist - confirmed.values_baseline).mean(axis=1)
     return (
         f"Confirmation with new seeds {', '.join(map(str, spec.confirm_seeds))}: pass@{spec.target_n:,} of "
-        f"{confirmed.finalist} minus {confirmed.baseline} is {_interval(confirmed.difference, 0)} points "
-        f"(by seed {_points(by_seed)})."
+        f"{confirmed.finalist} minus {confirmed.baseline} is {paired_cell(confirmed.difference, 0)} points "
+        f"(by seed {points_cell(by_seed)})."
     )
 
 

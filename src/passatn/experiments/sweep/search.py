@@ -2,7 +2,8 @@
 
 Trial k's suggestion depends on the sweep's seed, on k and on the records of the arm's trials before it, and on nothing
 else: a study is made anew for each and told what happened so far. A sweep that was killed so goes on as if it had not
-been. The first half of the points is drawn at random, the same points for every arm where spaces agree.
+been. The first half of the points is drawn at random, whatever was found before, the same points for every arm where
+spaces agree: these trials can run side by side.
 """
 
 import hashlib
@@ -30,11 +31,11 @@ def check_optuna() -> None:
         raise ConfigError("this search needs the package optuna: pip install 'passatn[sweep]'") from None
 
 
-def suggest(spec: SweepSpec, arm: Arm, earlier: Sequence[Record]) -> Params:
-    """The point of the arm's next trial, given its trials so far."""
+def suggest(spec: SweepSpec, arm: Arm, number: int, earlier: Sequence[Record]) -> Params:
+    """The point of the arm's trial `number`, given those before it; the first `spec.num_random` do not need them."""
     if spec.search == "grid":
-        return arm.grid()[len(earlier)]
-    study = _study(spec, arm, earlier)
+        return arm.grid()[number]
+    study = _study(spec, arm, number, earlier)
     return _in_order(arm, study.ask(_distributions(arm)).params)
 
 
@@ -42,15 +43,15 @@ def should_stop(spec: SweepSpec, arm: Arm, earlier: Sequence[Record], params: Pa
     """Whether a trial at this point, with these scores after its epochs so far, is not worth going on with."""
     if spec.pruner == "none" or not scores:
         return False
-    study = _study(spec, arm, earlier)
+    study = _study(spec, arm, len(earlier), earlier)
     return _run(study, arm, params, scores)[1]
 
 
-def _study(spec: SweepSpec, arm: Arm, earlier: Sequence[Record]) -> Any:
+def _study(spec: SweepSpec, arm: Arm, number: int, earlier: Sequence[Record]) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = int.from_bytes(hashlib.sha256(f"{spec.search_seed} {len(earlier)}".encode()).digest()[:4])
+    seed = int.from_bytes(hashlib.sha256(f"{spec.search_seed} {number}".encode()).digest()[:4])
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=spec.num_random)
     pruner: Any = optuna.pruners.NopPruner()
     if spec.pruner == "asha":

@@ -96,6 +96,11 @@ class SweepSpec:
         """The first trials, whose points are drawn at random, the same for every arm; of a grid, all of them."""
         return self.trials if self.search == "grid" else (self.trials + 1) // 2
 
+    @property
+    def num_independent(self) -> int:
+        """The first trials of an arm, which need no earlier ones; a pruner compares each with those before it."""
+        return self.num_random if self.pruner == "none" else 0
+
     def settings_of(self, arm: Arm, params: Mapping[str, Any], seed: int) -> Params:
         """Settings of `passatn train` for one training."""
         return {

@@ -39,7 +39,7 @@ class Scores:
     @classmethod
     def read(cls, run: RunDirectory, temperatures: Sequence[float], ns: Sequence[int]) -> "Scores":
         found = [Results.load(path) for path in run.evaluation_files()]
-        values = [[coverage_values(_log_p(one, t), ns).mean(axis=0) for t in temperatures] for one in found]
+        values = [[coverage_values(log_p_at(one, t), ns).mean(axis=0) for t in temperatures] for one in found]
         shaped = np.array(values).reshape(len(found), len(temperatures), len(ns))
         return cls(tuple(one.run["step"] for one in found), tuple(one.run["epoch"] for one in found), shaped)
 
@@ -48,7 +48,8 @@ class Scores:
         return [float(value) for value in self.values[:, :, column].max(axis=1)]
 
 
-def _log_p(results: Results, temperature: float) -> Array:
+def log_p_at(results: Results, temperature: float) -> Array:
+    """log p of each problem of an evaluation, at one of its temperatures."""
     if temperature == 1:
         known = results.column("log_p")
         assert known is not None

@@ -1,0 +1,96 @@
+"""Several models instead of one, from a sweep's raw numbers: seeds of one arm, and arms of one seed.
+
+python -m passatn.experiments.sweep.ensembles sweeps/mini/results.json --together "CE;DCO-256;DCO-4096"
+
+A budget of N samples goes evenly to M models, which miss a problem with probability Π_m (1 − p_m)^(N/M). A gain over a
+single model is no evidence for mixing objectives: M seeds of one objective gain too. So the two are shown side by side,
+each for the same N in all; every model is stopped, and sampled at a temperature, as the sweep chose it for N alone.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passatn.coverage import coverage
+from passatn.evaluate.repeats import compare_repeats
+from passatn.experiments.seed_tables import markdown, paired_cell
+from passatn.experiments.sweep.training import Array
+
+
+def ensemble_table(results: dict[str, Any], n: int, together: Sequence[str] = ()) -> str:
+    """Markdown: percent of pass@n of one model of each arm, of its seeds together, and of arms together.
+
+    Args:
+        results: what the sweep wrote as results.json.
+        together: arms of which one model each makes up an ensemble; the mean over seeds is shown.
+
+    Raises:
+        ValueError: an arm that the sweep does not have, arms with different seeds, or an N that was not tested.
+    """
+    models = _models(results, n)
+    if unknown := [name for name in together if name not in models]:
+        raise ValueError(f"there is no arm {unknown[0]!r} tested at N = {n}; there are: {', '.join(models)}")
+    baseline = next(iter(models))
+    rows = [["models", "of them", f"pass@{n}", f"minus one of {baseline}", f"minus seeds of {baseline}"]]
+    single = {name: np.asarray(coverage(log_p, n), dtype=np.float64) for name, log_p in models.items()}
+    seeds = {name: _together(log_p, n)[None] for name, log_p in models.items()}
+    for name, log_p in models.items():
+        rows.append(_row(f"{name}, one", 1, single[name], single[baseline], seeds[baseline]))
+        if len(log_p) > 1:
+            rows.append(_row(f"{name}, seeds", len(log_p), seeds[name], single[baseline], seeds[baseline]))
+    if together:
+        chosen = [models[name] for name in together]
+        if len({len(log_p) for log_p in chosen}) > 1:
+            raise ValueError(f"{', '.join(together)} have different numbers of seeds")
+        mixed = np.stack([_together(np.stack(members), n) for members in zip(*chosen, strict=True)])
+        rows.append(_row(" + ".join(together), len(together), mixed, single[baseline], seeds[baseline]))
+    return markdown(rows)
+
+
+def _models(results: dict[str, Any], n: int) -> dict[str, Array]:
+    """Arm → log p `[S, P]` of its final trainings for n, in the order of seeds; confirming ones are left out."""
+    found: dict[str, dict[int, Array]] = {}
+    for final in results["finals"]:
+        for tested in final["tested"]:
+            if tested["n"] == n:
+                found.setdefault(final["arm"], {})[final["seed"]] = np.array(tested["log_p"])
+    if not found:
+        raise ValueError(f"nothing was tested at N = {n}")
+    return {arm: np.stack([by_seed[seed] for seed in sorted(by_seed)]) for arm, by_seed in found.items()}
+
+
+def _together(log_p: Array, n: int) -> Array:
+    """pass@n of each problem `[P]` with n samples dealt out evenly to M models `[M, P]`, the rest to the first."""
+    each, rest = divmod(n, len(log_p))
+    missed = [1 - coverage(row, each + (number < rest)) for number, row in enumerate(log_p) if each + (number < rest)]
+    return np.asarray(1 - np.prod(missed, axis=0), dtype=np.float64)
+
+
+def _row(name: str, size: int, values: Array, single: Array, seeds: Array) -> list[str]:
+    """Differences to the mean of single models and to the ensemble of seeds, with intervals over problems."""
+    cells = [name, str(size), f"{100 * values.mean():.1f}"]
+    for other in (single, seeds):
+        a, b = other.mean(axis=0)[None, :, None], values.mean(axis=0)[None, :, None]
+        cells.append(paired_cell(compare_repeats(a, b, [1])))
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--together", default="", help="arms of an ensemble, separated by semicolons")
+    parser.add_argument("--n", type=int, default=256)
+    args = parser.parse_args()
+    together = [name.strip() for name in args.together.split(";") if name.strip()]
+    try:
+        print(ensemble_table(json.loads(args.results.read_text(encoding="utf-8")), args.n, together), end="")
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
