@@ -196,6 +196,10 @@ def test_overwrite_replaces_a_run_only_after_all_checks(passatn, monkeypatch, tm
         (["--lr_scheduler_type", "none"], "training settings: none is not a valid SchedulerType"),
         (["--lora", "{rank: 4}"], "lora {'rank': 4}: "),
         (["--label_smoothing_factor", "0.1"], "cannot be combined with label_smoothing_factor"),
+        (
+            ["--new_parameters", "emb_tokens", "--new_parameters_learning_rate", "0.1"],
+            "'emb_tokens' is in the name of no parameter that is trained",
+        ),
         (["--max_length", "5"], "tokens exceed max_length=5"),
         (["--max_prompt_tokens", "1"], "no problem is left; 0 of 48 problems are within the length limits"),
         (["--config", "/none.yaml"], "/none.yaml: no such recipe"),

@@ -120,9 +120,8 @@ def test_what_cannot_be_is_an_error(tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             make_config(tmp_path, **settings)
-    trainer = make_trainer(tmp_path, new_parameters="emb_tokens", new_parameters_learning_rate=0.1)
     with pytest.raises(ValueError, match=r"'emb_tokens' is in the name of no parameter .* model.embed_tokens.weight …"):
-        trainer.train()
+        make_trainer(tmp_path, new_parameters="emb_tokens", new_parameters_learning_rate=0.1)
     model = build_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     with pytest.raises(ValueError, match="an optimizer that is given to the trainer"):

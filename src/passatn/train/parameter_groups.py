@@ -61,6 +61,9 @@ class ParameterGroupMixin(Trainer):
         }.items():
             if config.new_parameters is not None and applies:
                 raise ValueError(f"new_parameters_learning_rate cannot be combined with {name}")
+        if config.new_parameters is not None:
+            model: Any = self.model
+            find_new(model, config.new_parameters)  # before anything is written
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
         is_new = self.optimizer is None
@@ -80,19 +83,29 @@ def split_groups(optimizer: Optimizer, model: nn.Module, pattern: str, learning_
     Raises:
         ValueError: no parameter that is trained has such a name.
     """
-    named = model.named_parameters(remove_duplicate=False)
-    new = {id(parameter) for name, parameter in named if re.search(pattern, name)}
+    new = find_new(model, pattern)
     added = []
     for group in optimizer.param_groups:
         chosen = [parameter for parameter in group["params"] if id(parameter) in new]
         if chosen:
             group["params"] = [parameter for parameter in group["params"] if id(parameter) not in new]
             added.append({**group, "params": chosen, "lr": learning_rate})
-    if not added:
+    for group in added:
+        optimizer.add_param_group(group)
+
+
+def find_new(model: nn.Module, pattern: str) -> set[int]:
+    """The `id` of each parameter that is trained and whose name, or one of whose names, the pattern is found in.
+
+    Raises:
+        ValueError: there is none.
+    """
+    named = model.named_parameters(remove_duplicate=False)
+    new = {id(parameter) for name, parameter in named if parameter.requires_grad and re.search(pattern, name)}
+    if not new:
         names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
         raise ValueError(
             f"new_parameters {pattern!r} is in the name of no parameter that is trained; there are {names[0]} … "
             f"{names[-1]}"
         )
-    for group in added:
-        optimizer.add_param_group(group)
+    return new
