@@ -167,7 +167,11 @@ def test_final_trainings_come_out_the_same_when_they_are_repeated(passatn, given
     out = tmp_path / "sweep"
     path = written(tmp_path, given, ns=[16], trials=1, seeds=[0, 1], temperatures=[1, 1.5])
     assert passatn("sweep", path, "--output", out).code == 0
-    shown = transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1, 16])
+    new = tmp_path / "new.jsonl"
+    rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
+    write_jsonl(new, [{"problem": row["prompt"], "answer": row["answer"], "unique_id": f"u{k}", "solution": "",
+                       "subject": "", "level": 1} for k, row in enumerate(rows)])  # fmt: skip
+    shown = transfer(out, str(new), tmp_path / "other", preset="math", ns=[1, 16])
     finals = [json.loads(p.read_text()) for p in sorted((out / "finals").glob("*/*/final.json"))]
     records = json.loads((tmp_path / "other" / "results.json").read_text())
     assert [(r["arm"], r["seed"]) for r in records] == [(f["arm"], f["seed"]) for f in finals]
@@ -175,20 +179,21 @@ def test_final_trainings_come_out_the_same_when_they_are_repeated(passatn, given
         at = final["tested"][0]
         assert (record["epoch"], record["temperature"]) == (at["epoch"], at["temperature"])
         np.testing.assert_allclose(record["log_p"], at["log_p"], rtol=1e-4)
-        assert record["ids"] == final["ids"]
+    assert f"{len(rows)} problems, 2 seeds" in shown
     assert not list((tmp_path / "other").rglob("*.safetensors"))
     first = tmp_path / "other" / "000" / "log_p.json"
     before = first.stat().st_mtime_ns
-    assert transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1, 16]) == shown
+    assert transfer(out, str(new), tmp_path / "other", preset="math", ns=[1, 16]) == shown
     assert first.stat().st_mtime_ns == before, "what is done is not run again"
-    with pytest.raises(ConfigError, match="begun with other problems"):
-        transfer(out, str(data / "train.jsonl"), tmp_path / "other", preset=None, ns=[1])
-    with pytest.raises(ConfigError, match="is of another training"):
-        transfer(out, str(data / "test.jsonl"), tmp_path / "other", preset=None, ns=[1], arms=["DCO 16"])
+    for other, preset, arms in ((data / "train.jsonl", None, None), (new, "math", ["DCO 16"])):
+        with pytest.raises(ConfigError, match="begun with another training or other problems"):
+            transfer(out, str(other), tmp_path / "other", preset=preset, ns=[1], arms=arms)
     with pytest.raises(ConfigError, match=r"no arm 'DCO'; its arms: CE, DCO 16"):
-        find_sources(out, Path("p"), ["DCO"])
-    sources = find_sources(out, Path("p"), ["DCO 16"])
-    assert [source.seed for source in sources] == [0, 1]
+        find_sources(out, ["DCO"])
+    assert [(source.arm, source.seed) for source in find_sources(out, ["DCO 16"])] == [("DCO 16", 0), ("DCO 16", 1)]
+    (out / "results.json").unlink()
+    with pytest.raises(ConfigError, match="not a finished sweep"):
+        find_sources(out, None)
 
 
 @pytest.mark.slow
@@ -261,10 +266,10 @@ def test_changed_inputs_are_noticed(passatn, given, data, workspace, tmp_path):
     own.write_text((data / "test.jsonl").read_text())
     path, out = written(tmp_path, given, test=str(own)), tmp_path / "out"
     spec, settings = read_spec(path)
-    _begin(out, settings, _inputs(spec))
+    _begin(spec, out, settings, _inputs(spec))
     assert {Path(name).name for name in json.loads((out / "inputs.json").read_text())} == {
         "train.jsonl", "validation.jsonl", "test.jsonl", "model.safetensors"
     }  # fmt: skip
-    _begin(out, settings, _inputs(spec))
+    _begin(spec, out, settings, _inputs(spec))
     own.write_text("".join(line + "\n" for line in own.read_text().splitlines()[:-1]))
     assert f"{own} has changed since {out} was begun" in passatn("sweep", path, "--output", out, "--resume").error

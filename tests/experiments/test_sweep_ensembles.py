@@ -40,12 +40,17 @@ def test_a_budget_is_dealt_out_evenly():
     assert found["CE + DCO"][:2] == ["2", f"{mixed:.1f}"], "seed 0 with seed 0, seed 1 with seed 1"
     assert found["CE + DCO"][2].startswith(f"{mixed - one:+.1f} [")
     assert found["CE + DCO"][3].startswith(f"{mixed - ce:+.1f} [")
+    assert found["DCO, one"][2] == found["DCO, one"][3], "one against one"
     assert set(found) == {"CE, one", "CE, seeds", "DCO, one", "DCO, seeds", "CE + DCO"}
 
 
 def test_what_is_left_over_goes_to_the_first():
     three = {"finals": [final("CE", seed, 0.1 + seed / 10, 0.5) for seed in range(3)]}
-    found = cells(ensemble_table(three, 4))
+    three["finals"] += [final("DCO", seed, 0.2 + seed / 10, 0.5) for seed in range(3)]
+    found = cells(ensemble_table(three, 4, ["CE", "DCO"]))
+    pairs = [0.9**2 * 0.8**2, 0.9**2 * 0.7**2, 0.8**2 * 0.7**2]
+    mixed = [0.9**2 * 0.8**2, 0.8**2 * 0.7**2, 0.7**2 * 0.6**2]
+    assert found["CE + DCO"][3].startswith(f"{100 * (sum(pairs) - sum(mixed)) / 6:+.1f} ["), "all pairs of seeds"
     assert found["CE, seeds"][1] == f"{100 * (2 - 0.9**2 * 0.8 * 0.7 - 0.5**4) / 2:.1f}"
 
 
@@ -55,5 +60,7 @@ def test_what_does_not_fit():
     with pytest.raises(ValueError, match="nothing was tested at N = 5"):
         ensemble_table(RESULTS, 5)
     odd = {"finals": [*RESULTS["finals"], final("GEM", 0, 0.1, 0.1)]}
+    with pytest.raises(ValueError, match="an ensemble of 3 has no counterpart of as many seeds: the baseline has 2"):
+        ensemble_table(RESULTS, 4, ["CE", "DCO", "DCO"])
     with pytest.raises(ValueError, match="CE, GEM have different numbers of seeds"):
         ensemble_table(odd, 4, ["CE", "GEM"])

@@ -16,6 +16,7 @@ def arm(name, trials, difference=None, area=0.5):
 
 
 RESULTS = {
+    "schema": "passatn sweep 1",
     "sweep": {"target_n": 256},
     "ns": [1, 256],
     "arms": [
@@ -54,4 +55,9 @@ def test_the_page(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         overview.main()
     assert "expected NAME=FOLDER of a finished sweep" in capsys.readouterr().err
+    other.write_text("{}")
+    monkeypatch.setattr("sys.argv", ["overview", f"two={other}", "--output", str(picture)])
+    with pytest.raises(SystemExit):
+        overview.main()
+    assert "other.json: not the results.json of a finished sweep" in capsys.readouterr().err
     assert not list(Path(tmp_path).glob("*.partial"))

@@ -195,11 +195,12 @@ def test_chains_keep_their_order_and_an_error_ends_them(tmp_path, num_workers):
 @pytest.mark.parametrize(
     ("epoch", "temperature", "steps", "expected"),
     [
-        (3, 1, 40, []),
-        (4, 1, 40, ["epoch 4 is the last one"]),
-        (4, 1, 30, []),
+        (2, 1, 40, []),
+        (3, 1, 40, ["epoch 4 is the last one"]),
+        (3, 1, 30, []),
+        (0, 1, 40, ["epoch 1 is the first one"]),
         (2, 2, 40, ["temperature 2 is the highest"]),
-        (4, 0.5, 40, ["temperature 0.5 is the lowest", "epoch 4 is the last one"]),
+        (3, 0.5, 40, ["temperature 0.5 is the lowest", "epoch 4 is the last one"]),
     ],
 )
 def test_where_a_final_training_stops_is_looked_at_too(epoch, temperature, steps, expected):

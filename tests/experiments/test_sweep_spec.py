@@ -139,6 +139,7 @@ def test_a_recipe_can_be_a_file(tmp_path):
         ("weight_decay", [0, 0.1, 0.2], {0: None, 0.1: None, 0.2: "upper"}),
         ("n_passes", [1, 16, 64], {1: None, 16: None, 64: "upper"}),
         ("n_passes", [4, 16, 64], {4: "lower"}),
+        ("weight_ema", [None, 0.98, 0.995], {None: None, 0.98: None, 0.995: "upper"}),
         ("lr_scheduler_type", ["linear", "constant"], {"linear": None, "constant": None}),
         ("bf16", [True, False], {True: None, False: None}),
         ("weight_decay", [0.1], {0.1: None}),

@@ -12,6 +12,7 @@ import numpy as np
 
 from passatn.coverage import coverage
 from passatn.experiments.seed_tables import markdown
+from passatn.experiments.sweep.summary import read_results
 
 
 def by_group(results: dict[str, Any], fields: dict[str, str], n: int) -> str:
@@ -53,11 +54,14 @@ def main() -> None:
     parser.add_argument("--field", required=True)
     parser.add_argument("--n", type=int, default=256)
     args = parser.parse_args()
-    rows = [json.loads(line) for line in args.problems.read_text(encoding="utf-8").splitlines()]
-    fields = {row["id"]: str(row["metadata"][args.field]) for row in rows}
     try:
-        print(by_group(json.loads(args.results.read_text(encoding="utf-8")), fields, args.n), end="")
-    except ValueError as error:
+        results = read_results(args.results)
+        rows = [json.loads(line) for line in args.problems.read_text(encoding="utf-8").splitlines()]
+        fields = {row["id"]: str(row["metadata"][args.field]) for row in rows}
+        print(by_group(results, fields, args.n), end="")
+    except KeyError as error:
+        parser.error(f"{args.problems}: a problem has no {error}")
+    except (ValueError, OSError) as error:
         parser.error(str(error))
 
 

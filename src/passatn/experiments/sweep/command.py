@@ -48,7 +48,7 @@ def run_sweep(
     if is_finished:
         say(f"{folder} is a finished sweep")
     else:
-        _begin(folder, given, _inputs(spec))
+        _begin(spec, folder, given, _inputs(spec))
         _run_stages(sweep, num_workers)
     _finish(sweep, given, write=not is_finished)
     say(f"results: {folder / 'results.md'}")
@@ -160,15 +160,20 @@ def _inputs(spec: SweepSpec) -> dict[str, str]:
     return found
 
 
-def _begin(folder: Path, given: Params, inputs: dict[str, str]) -> None:
+def _begin(spec: SweepSpec, folder: Path, given: Params, inputs: dict[str, str]) -> None:
     """Write down what the sweep is made from, or see that it has not changed."""
     if not (folder / SPEC_FILE).exists():
         write_atomically(folder / SPEC_FILE, yaml.safe_dump(given, sort_keys=False, allow_unicode=True).encode())
         write_atomically(folder / "environment.json", (json.dumps(environment(), indent=1) + "\n").encode())
-    stored = folder / INPUTS_FILE
-    if not stored.exists():
-        write_atomically(stored, (json.dumps(inputs, indent=1) + "\n").encode())
-    before = json.loads(stored.read_text(encoding="utf-8"))
+    if not (folder / INPUTS_FILE).exists():
+        write_atomically(folder / INPUTS_FILE, (json.dumps(inputs, indent=1) + "\n").encode())
+    check_inputs(spec, folder, inputs)
+
+
+def check_inputs(spec: SweepSpec, folder: Path, inputs: dict[str, str] | None = None) -> None:
+    """Raise ConfigError if what the sweep was begun with has changed."""
+    inputs = _inputs(spec) if inputs is None else inputs
+    before = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
     if changed := sorted(name for name in before | inputs if before.get(name) != inputs.get(name)):
         raise ConfigError(f"{changed[0]} has changed since {folder} was begun: choose another --output")
 

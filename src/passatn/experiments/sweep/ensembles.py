@@ -3,13 +3,15 @@
 python -m passatn.experiments.sweep.ensembles sweeps/mini/results.json --together "CE;DCO-256;DCO-4096"
 
 A budget of N samples goes evenly to M models, which miss a problem with probability Π_m (1 − p_m)^(N/M). A gain over a
-single model is no evidence for mixing objectives: M seeds of one objective gain too. So the two are shown side by side,
-each for the same N in all; every model is stopped, and sampled at a temperature, as the sweep chose it for N alone.
+single model is no evidence for mixing objectives: M seeds of one objective gain too. So each ensemble is also held
+against as many seeds of the baseline, the mean over all choices of them. Every model is stopped, and sampled at a
+temperature, as the sweep chose it for N alone. For the best split in place of the even one: the folders of final
+trainings are runs that `passatn recommend` takes.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 from passatn.coverage import coverage
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments.seed_tables import markdown, paired_cell
+from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 
 
@@ -35,19 +38,21 @@ def ensemble_table(results: dict[str, Any], n: int, together: Sequence[str] = ()
     if unknown := [name for name in together if name not in models]:
         raise ValueError(f"there is no arm {unknown[0]!r} tested at N = {n}; there are: {', '.join(models)}")
     baseline = next(iter(models))
-    rows = [["models", "of them", f"pass@{n}", f"minus one of {baseline}", f"minus seeds of {baseline}"]]
-    single = {name: np.asarray(coverage(log_p, n), dtype=np.float64) for name, log_p in models.items()}
-    seeds = {name: _together(log_p, n)[None] for name, log_p in models.items()}
+    rows = [["models", "of them", f"pass@{n}", f"minus one of {baseline}", f"minus as many of {baseline}"]]
+
+    def row(name: str, size: int, values: Array) -> list[str]:
+        return _row(name, size, values, *(_of_size(models[baseline], count, n) for count in (1, size)))
+
     for name, log_p in models.items():
-        rows.append(_row(f"{name}, one", 1, single[name], single[baseline], seeds[baseline]))
+        rows += [row(f"{name}, one", 1, _of_size(log_p, 1, n))]
         if len(log_p) > 1:
-            rows.append(_row(f"{name}, seeds", len(log_p), seeds[name], single[baseline], seeds[baseline]))
+            rows += [row(f"{name}, seeds", len(log_p), _of_size(log_p, len(log_p), n))]
     if together:
         chosen = [models[name] for name in together]
         if len({len(log_p) for log_p in chosen}) > 1:
             raise ValueError(f"{', '.join(together)} have different numbers of seeds")
         mixed = np.stack([_together(np.stack(members), n) for members in zip(*chosen, strict=True)])
-        rows.append(_row(" + ".join(together), len(together), mixed, single[baseline], seeds[baseline]))
+        rows += [row(" + ".join(together), len(together), mixed.mean(axis=0))]
     return markdown(rows)
 
 
@@ -70,13 +75,22 @@ def _together(log_p: Array, n: int) -> Array:
     return np.asarray(1 - np.prod(missed, axis=0), dtype=np.float64)
 
 
-def _row(name: str, size: int, values: Array, single: Array, seeds: Array) -> list[str]:
-    """Differences to the mean of single models and to the ensemble of seeds, with intervals over problems."""
-    cells = [name, str(size), f"{100 * values.mean():.1f}"]
-    for other in (single, seeds):
-        a, b = other.mean(axis=0)[None, :, None], values.mean(axis=0)[None, :, None]
-        cells.append(paired_cell(compare_repeats(a, b, [1])))
-    return cells
+def _of_size(log_p: Array, size: int, n: int) -> Array:
+    """pass@n of each problem `[P]`, the mean over all ways to take so many of the models `[S, P]`.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    if size > len(log_p):
+        raise ValueError(f"an ensemble of {size} has no counterpart of as many seeds: the baseline has {len(log_p)}")
+    chosen = [_together(log_p[list(members)], n) for members in combinations(range(len(log_p)), size)]
+    return np.asarray(np.mean(chosen, axis=0), dtype=np.float64)
+
+
+def _row(name: str, size: int, values: Array, *others: Array) -> list[str]:
+    """Differences to other models' pass@n `[P]`, with intervals over problems."""
+    differences = [paired_cell(compare_repeats(other[None, :, None], values[None, :, None], [1])) for other in others]
+    return [name, str(size), f"{100 * values.mean():.1f}", *differences]
 
 
 def main() -> None:
@@ -87,7 +101,7 @@ def main() -> None:
     args = parser.parse_args()
     together = [name.strip() for name in args.together.split(";") if name.strip()]
     try:
-        print(ensemble_table(json.loads(args.results.read_text(encoding="utf-8")), args.n, together), end="")
+        print(ensemble_table(read_results(args.results), args.n, together), end="")
     except ValueError as error:
         parser.error(str(error))
 

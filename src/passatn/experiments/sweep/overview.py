@@ -8,13 +8,14 @@ were drawn at random, the same for every arm: an epoch and a rate that nobody ch
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from passatn.experiments.config import ConfigError
 from passatn.experiments.seed_tables import markdown
+from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 from passatn.report.plots import save_png, themed_figure
 from passatn.report.theme import INK, MUTED, RAMP, WARM
@@ -25,7 +26,7 @@ ALONE = "DCO-256"
 
 def gains(results: dict[str, Any]) -> list[tuple[str, float, float, float]]:
     """(arm, difference, low, high) in points at target_n; the confirmation is an arm of its own."""
-    n = int(results["sweep"]["target_n"])
+    n = _target_n(results)
     found = [
         (arm["name"], *_at(arm["difference"], results["ns"].index(n)))
         for arm in results["arms"]
@@ -36,6 +37,11 @@ def gains(results: dict[str, Any]) -> list[tuple[str, float, float, float]]:
     return found
 
 
+def _target_n(results: dict[str, Any]) -> int:
+    """That of the sweep file, which may leave it to be the last N."""
+    return int(results["sweep"].get("target_n", results["ns"][-1]))
+
+
 def _at(difference: dict[str, Any], column: int) -> tuple[float, float, float]:
     value, low, high = (100 * difference[key][column] for key in ("difference", "low", "high"))
     return value, low, high
@@ -43,7 +49,7 @@ def _at(difference: dict[str, Any], column: int) -> tuple[float, float, float]:
 
 def over_epochs(results: dict[str, Any], arm: str) -> Array:
     """Percent of pass@target_n after each epoch, the mean over the random trials; a short one keeps its last score."""
-    column = results["ns"].index(int(results["sweep"]["target_n"]))
+    column = results["ns"].index(_target_n(results))
     of = next(one for one in results["arms"] if one["name"] == arm)
     trials = of["trials"][: of["robustness"]["num_trials"]]
     epochs = max(len(trial["values"]) for trial in trials)
@@ -95,7 +101,7 @@ def overview_table(sweeps: dict[str, dict[str, Any]]) -> str:
     """Markdown: by sweep and arm the difference on test, and the untuned area."""
     rows = [["sweep", "arm", "minus baseline", "untuned, mean"]]
     for name, results in sweeps.items():
-        column = results["ns"].index(int(results["sweep"]["target_n"]))
+        column = results["ns"].index(_target_n(results))
         found = {arm: f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" for arm, value, low, high in gains(results)}
         for arm in results["arms"]:
             area = f"{100 * arm['robustness']['mean'][column]:.1f}"
@@ -115,7 +121,10 @@ def main() -> None:
         path = Path(place) / "results.json" if Path(place).is_dir() else Path(place)
         if not (name and path.is_file()):
             parser.error(f"{given}: expected NAME=FOLDER of a finished sweep")
-        sweeps[name] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            sweeps[name] = read_results(path)
+        except ConfigError as error:
+            parser.error(str(error))
     draw(sweeps, args.output)
     print(overview_table(sweeps), end="")
 

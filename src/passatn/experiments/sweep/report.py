@@ -140,11 +140,16 @@ def edge_lines(spec: SweepSpec, arms: Sequence[ArmSummary]) -> list[str]:
 
 
 def stop_edges(spec: SweepSpec, final: Final, n: int, last_epoch: int) -> list[str]:
-    """Whether a final training stopped where nothing further was tried, unless its objective ended it."""
+    """Whether a final training stopped where nothing further was tried, unless its objective ended it.
+
+    `last_epoch` counts from 1.
+    """
     stop = final.at(n)
     edges = temperature_edge(spec, spec.temperatures.index(stop.temperature))
-    if stop.epoch == last_epoch and last_epoch > 1 and final.steps >= final.scheduled_steps:
-        edges.append(f"epoch {stop.epoch} is the last one: train longer")
+    if last_epoch > 1 and stop.epoch == 0:
+        edges.append("epoch 1 is the first one scored: try smaller learning rates")
+    if last_epoch > 1 and stop.epoch + 1 == last_epoch and final.steps >= final.scheduled_steps:
+        edges.append(f"epoch {last_epoch} is the last one: train longer")
     return edges
 
 

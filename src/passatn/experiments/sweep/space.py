@@ -74,25 +74,29 @@ class Dimension:
         return list(self.values) or [self.low, self.high]
 
     def edge(self, value: Any) -> str | None:
-        """ "lower" or "upper" if the value sits on an edge beyond which more could be tried, else None."""
+        """ "lower" or "upper" if the value sits on an edge beyond which more could be tried, else None.
+
+        None among numbers is none of the quantity, such as no average: the value beside it is not an edge.
+        """
         numbers = self._numbers()
-        if numbers is None or numbers[0] == numbers[-1]:
+        if value is None or numbers is None or numbers[0] == numbers[-1]:
             return None
         low, high = numbers[0], numbers[-1]
         margin = 0.0 if self.values else EDGE_SHARE
         place = _position(float(value), low, high, is_log=self.is_log)
         if place >= 1 - margin:
             return "upper"
-        is_natural = low == NATURAL_LOWER_ENDS.get(self.name, 0.0)
+        is_natural = low == NATURAL_LOWER_ENDS.get(self.name, 0.0) or None in self.values
         return "lower" if place <= margin and not is_natural else None
 
     def _numbers(self) -> list[float] | None:
         """The ends in order; None for values that have no order."""
         if not self.values:
             return [self.low, self.high]
-        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in self.values):
+        numbers = [value for value in self.values if value is not None]
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
             return None
-        return sorted(map(float, self.values))
+        return sorted(map(float, numbers))
 
 
 def _position(value: float, low: float, high: float, *, is_log: bool) -> float:

@@ -4,8 +4,10 @@ Raw numbers are the test problems' log p of each final training, and validation 
 everything else follows from them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,6 +167,17 @@ def to_results(given: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
             "finals": [asdict(final) for final in confirmed.finals],
         },
     }
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What a sweep wrote; raises ConfigError, one line, for a file that is not that."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise ConfigError(f"{path}: not the results.json of a finished sweep")
+    return found
 
 
 def _distinct(finals: Sequence[Final]) -> list[Final]:

@@ -2,9 +2,10 @@
 
 python -m passatn.experiments.sweep.transfer sweeps/math --data aime24.jsonl --preset aime --output transfer/aime24
 
-A sweep keeps no weights. Each arm's settings for target_n are trained again with the same seeds, confirming ones among
-them, up to the epoch that was chosen on the sweep's validation problems; there the new problems are scored at the
-temperature that was chosen with it. Nothing is tuned on them. Trainings that are done are not run again.
+A sweep keeps no weights. Each arm's settings for target_n are trained again with the same seeds, confirming ones too if
+all arms have them, up to the epoch that was chosen on the sweep's validation problems; the new problems are scored by
+that model at the temperature that was chosen with it. Nothing is tuned on them, and none is left out for its length.
+Trainings that are done are not run again.
 """
 
 import argparse
@@ -15,25 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import TrainerCallback
 
 from passatn.coverage import coverage
-from passatn.evaluate import Results, write_atomically
+from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError, RunConfig, parse_ns
+from passatn.experiments.problems import encode, overlap_notice, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
-from passatn.experiments.sweep.command import SPEC_FILE
-from passatn.experiments.sweep.finals import Final, Sweep
+from passatn.experiments.sweep.command import SPEC_FILE, check_inputs
+from passatn.experiments.sweep.finals import LEAST_LOG_P, Final, Sweep
 from passatn.experiments.sweep.jobs import Call, run_chains
-from passatn.experiments.sweep.spec import read_spec
+from passatn.experiments.sweep.spec import Arm, read_spec
 from passatn.experiments.sweep.summary import target_training
-from passatn.experiments.sweep.training import Array, log_p_at, remove_weights
-from passatn.tasks import load_problems
+from passatn.experiments.sweep.training import Array, remove_weights
+from passatn.experiments.training_parts import weight_dtype
+from passatn.sample import score_problems
+from passatn.sample.models import load_model
 
-PROBLEMS, RESULTS = "problems.jsonl", "results.json"
+RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
@@ -59,89 +64,104 @@ class StopAfter(TrainerCallback):
             control.should_training_stop = True
 
 
-def find_sources(folder: Path, problems: Path, arms: Sequence[str] | None) -> list[Source]:
-    """The final trainings of a finished sweep for its target_n, in the order of arms and seeds.
+def find_sources(folder: Path, arms: Sequence[str] | None) -> list[Source]:
+    """The final trainings of a finished sweep for its target_n: by arm, with the seeds that all of them have.
 
     Raises:
-        ConfigError: no sweep there, an arm that it does not have, or no final training of an arm.
+        ConfigError: no finished sweep there, an arm that it does not have, or inputs that have changed since.
     """
     spec, _ = read_spec(folder / SPEC_FILE)
+    if not (folder / RESULTS).exists():
+        raise ConfigError(f"{folder} is not a finished sweep: passatn sweep --resume goes on with it")
+    check_inputs(spec, folder)
     known = [arm.name for arm in spec.arms]
     if unknown := [name for name in arms or () if name not in known]:
         raise ConfigError(f"{folder} has no arm {unknown[0]!r}; its arms: {', '.join(known)}")
     sweep = Sweep(spec, folder, 0)
+    found = [_of_arm(sweep, arm) for arm in spec.arms if not arms or arm.name in arms]
+    shared = set.intersection(*({source.seed for source in of} for of in found))
+    return [source for of in found for source in of if source.seed in shared]
+
+
+def _of_arm(sweep: Sweep, arm: Arm) -> list[Source]:
+    spec = sweep.spec
+    trial, params = target_training(sweep, arm)
     found = []
-    for arm in spec.arms:
-        if arms and arm.name not in arms:
+    for seed in (*spec.seeds, *spec.confirm_seeds):
+        if (final := Final.load(sweep.final_folder(arm, trial, seed))) is None:
             continue
-        trial, params = target_training(sweep, arm)
-        finals = {seed: Final.load(sweep.final_folder(arm, trial, seed)) for seed in (*spec.seeds, *spec.confirm_seeds)}
-        done = {seed: final for seed, final in finals.items() if final is not None}
-        if not done:
-            raise ConfigError(f"{folder}: the final trainings of {arm.name} are missing: use passatn sweep --resume")
-        for seed, final in done.items():
-            at = final.at(spec.target_n)
-            settings = sweep.job(arm, params, seed, Path()).settings | {
-                "eval_data": str(problems),
-                "eval_split": None,
-                "eval_temperatures": None if at.temperature == 1 else [at.temperature],
-            }
-            found.append(Source(arm.name, seed, settings, at.epoch, at.temperature))
+        at = final.at(spec.target_n)
+        settings = sweep.job(arm, params, seed, Path()).settings
+        # The last checkpoint is for resuming; what was evaluated is known.
+        settings |= {"eval_data": None, "eval_split": None, "eval_temperatures": None, "save_total_limit": 1}
+        found.append(Source(arm.name, seed, settings, at.epoch, at.temperature))
     return found
 
 
-def run_source(source: Source, folder: Path) -> str:
+def new_problems_config(source: Source, preset: str | None) -> RunConfig:
+    """How the new problems are read and written down for the model: as in the sweep, but for their file's layout."""
+    return RunConfig(template=RunConfig.from_mapping(source.settings).template, preset=preset)
+
+
+def run_source(source: Source, folder: Path, data: str, preset: str | None) -> str:
     """Train one of them and write the new problems' log p to `log_p.json`, unless that is done."""
     written = folder / "log_p.json"
+    run = RunDirectory(folder / "run")
     if not written.exists():
-        run = RunDirectory(folder / "run")
-        if not run.is_finished:
-            with quiet_libraries():
-                config = RunConfig.from_mapping(source.settings)
-                finetune.train(config, run, _say_nothing, resume=run.config.exists(), bar=StopAfter(source.epoch + 1))
-        last = Results.load(run.evaluation_files()[source.epoch])
-        log_p = np.maximum(log_p_at(last, source.temperature), -1e6)
-        record = {"arm": source.arm, "seed": source.seed, "epoch": source.epoch, "temperature": source.temperature}
-        ids = [problem.id for problem in last.problems]
-        write_atomically(written, (json.dumps({**record, "ids": ids, "log_p": log_p.tolist()}) + "\n").encode())
+        config = RunConfig.from_mapping(source.settings)
+        with quiet_libraries():
+            if not run.is_finished:
+                stop = StopAfter(source.epoch + 1)
+                finetune.train(config, run, _say_nothing, resume=run.config.exists(), bar=stop)
+            model, tokenizer = load_model(
+                str(run.model), dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code
+            )
+            new = new_problems_config(source, preset)
+            problems = encode(read_problems(data, new, split=None), new, tokenizer, limit=None)
+        device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+        model.to(device)
+        log_p = score_problems(model, problems.answers, temperatures=[source.temperature])[:, 0]
+        record = {
+            "arm": source.arm,
+            "seed": source.seed,
+            "epoch": source.epoch,
+            "temperature": source.temperature,
+            "ids": [problem.id for problem in problems.problems],
+            "log_p": np.maximum(log_p, LEAST_LOG_P).tolist(),
+        }
+        write_atomically(written, (json.dumps(record) + "\n").encode())
     remove_weights(folder / "run")
     return f"{source.arm}, seed {source.seed}"
 
 
 def _say_nothing(line: str) -> None:
-    """Notices about data were given when the sweep ran."""
+    """Notices about the training data were given when the sweep ran."""
 
 
 def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
-    """Markdown: percent of pass@N by arm, mean ± deviation over seeds, and each arm minus the first, same seeds.
+    """Markdown: percent of pass@N by arm, mean ± deviation over seeds, and each arm minus the first.
 
     Args:
-        records: of `log_p.json`.
+        records: of `log_p.json`, the same seeds for each arm.
     """
     values = {arm: _by_seed(records, arm, ns) for arm in dict.fromkeys(record["arm"] for record in records)}
     baseline = next(iter(values))
-    rows = [["N", "arm", "seeds", "pass@N", f"minus {baseline}", "by seed"]]
+    rows = [["N", "arm", "pass@N", f"minus {baseline}", "by seed"]]
     for column, n in enumerate(ns):
         for arm, by_seed in values.items():
-            means = np.array([of[:, column].mean() for of in by_seed.values()])
-            row = [str(n), arm, str(len(means)), spread_cells(means[:, None])[0]]
-            rows.append(row + (["", ""] if arm == baseline else _difference(values[baseline], by_seed, column, n)))
-    return markdown(rows)
+            row = [str(n), arm, spread_cells(by_seed[:, :, column].mean(axis=1)[:, None])[0], "", ""]
+            if arm != baseline:
+                a, b = (of[:, :, column : column + 1] for of in (values[baseline], by_seed))
+                row[3:] = [paired_cell(compare_repeats(a, b, [n])), points_cell((b - a).mean(axis=(1, 2)))]
+            rows.append(row)
+    seeds, problems, _ = values[baseline].shape
+    return f"{problems} problems, {seeds} seeds\n\n{markdown(rows)}"
 
 
-def _by_seed(records: Sequence[dict[str, Any]], arm: str, ns: Sequence[int]) -> dict[int, Array]:
-    """Seed → pass@N of each problem, `[P, len(ns)]`."""
-    return {
-        record["seed"]: np.stack([coverage(np.array(record["log_p"]), n) for n in ns], axis=-1)
-        for record in records
-        if record["arm"] == arm
-    }
-
-
-def _difference(baseline: dict[int, Array], other: dict[int, Array], column: int, n: int) -> list[str]:
-    shared = sorted(baseline.keys() & other.keys())
-    a, b = (np.stack([of[seed][:, column : column + 1] for seed in shared]) for of in (baseline, other))
-    return [paired_cell(compare_repeats(a, b, [n])), points_cell((b - a).mean(axis=(1, 2)))]
+def _by_seed(records: Sequence[dict[str, Any]], arm: str, ns: Sequence[int]) -> Array:
+    """pass@N of each problem, `[S, P, len(ns)]`, in the order of seeds."""
+    mine = sorted((record for record in records if record["arm"] == arm), key=lambda record: record["seed"])
+    return np.stack([np.stack([coverage(np.array(of["log_p"]), n) for n in ns], axis=-1) for of in mine])
 
 
 def transfer(
@@ -155,29 +175,30 @@ def transfer(
     workers: int = 1,
 ) -> str:
     """Run what is missing, write `results.json` with the raw log p, and return the table."""
-    problems = output / PROBLEMS
-    with quiet_libraries():
-        rows = list(load_problems(data, preset=preset))
-    text = "".join(json.dumps(problem.to_record(), ensure_ascii=False) + "\n" for problem in rows).encode()
-    if problems.exists() and problems.read_bytes() != text:
-        raise ConfigError(f"{output} was begun with other problems: choose another --output")
-    sources = find_sources(sweep, problems, arms)
-    write_atomically(problems, text)
+    sources = find_sources(sweep, arms)
+    new = read_problems(data, new_problems_config(sources[0], preset), split=None)
+    digest = "\n".join(json.dumps(problem.to_record(), ensure_ascii=False) for problem in new)
     folders = [output / f"{number:03d}" for number, _ in enumerate(sources)]
     for source, folder in zip(sources, folders, strict=True):
-        _check_same(source, folder)
-    calls = [[Call(run_source, (source, folder))] for source, folder in zip(sources, folders, strict=True)]
+        _check_same(source, digest, folder)
+    config = RunConfig.from_mapping(sources[0].settings)
+    trained = read_problems(config.train_data, config, split=config.train_split)
+    if overlap := overlap_notice(list(trained), list(new)):
+        print(f"warning: {overlap}", flush=True)
+    calls = [
+        [Call(run_source, (source, folder, data, preset))] for source, folder in zip(sources, folders, strict=True)
+    ]
     run_chains(calls, workers, lambda note: print(f"done: {note}", flush=True))
     records = [json.loads((folder / "log_p.json").read_text(encoding="utf-8")) for folder in folders]
     write_atomically(output / RESULTS, (json.dumps(records) + "\n").encode())
     return table(records, ns)
 
 
-def _check_same(source: Source, folder: Path) -> None:
-    """Each folder remembers what it is of: another sweep, or other arms, would mix two experiments."""
-    path, text = folder / "source.json", json.dumps(source.settings, sort_keys=True)
+def _check_same(source: Source, digest: str, folder: Path) -> None:
+    """Each folder remembers what it is of: other problems, or another training, would mix two experiments."""
+    path, text = folder / "source.json", json.dumps([source.settings, source.epoch, digest], sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{folder} is of another training: choose another --output")
+        raise ConfigError(f"{folder} was begun with another training or other problems: choose another --output")
     write_atomically(path, text.encode())
 
 
@@ -197,7 +218,7 @@ def main() -> None:
             args.sweep, args.data, args.output, preset=args.preset, ns=parse_ns(args.ns, "--ns"), arms=arms,
             workers=args.workers,
         )  # fmt: skip
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(shown, end="")
 
