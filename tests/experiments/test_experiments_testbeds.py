@@ -5,6 +5,7 @@ import json
 import pytest
 
 from passatn.experiments import testbeds
+from passatn.experiments.config import ConfigError
 from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
 from passatn.experiments.testbeds import KNOWN, goldbach, gym, math, mini_math
@@ -57,7 +58,7 @@ def test_math_deals_problems_out_once(tmp_path):
     assert len(set(ids)) == len(ids)
     assert all("boxed" in str(row) for row in files["pretrain"])
     read_spec(tmp_path / "bed" / "sweep.yaml")
-    with pytest.raises(SystemExit, match="only 30 short problems, 100 are wanted"):
+    with pytest.raises(ConfigError, match="only 30 short problems, 100 are wanted"):
         math(tmp_path / "other", data, num_train=60, num_eval=20, longest_prompt=40, num_pretrain=30)
     assert not (tmp_path / "other").exists()
 
@@ -73,7 +74,7 @@ def test_gym_has_each_prompt_once(tmp_path):
         assert any(words in row["prompt"] for row in files["test"])
         assert not any(words in row["prompt"] for row in files["pretrain"])
     read_spec(tmp_path / "sweep.yaml")
-    with pytest.raises(SystemExit, match=r"only \d+ different problems, 800 are wanted"):
+    with pytest.raises(ConfigError, match=r"only \d+ different problems, 800 are wanted"):
         gym(tmp_path / "other", num_train=400, num_eval=200, pretrain=6, families=["coin_flip"])
     assert not (tmp_path / "other").exists()
 
@@ -91,14 +92,35 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
     assert [arm.name for arm in spec.arms] == [*testbeds.VARIANTS]
     dry = passatn("sweep", output / "sweep.yaml", "--output", tmp_path / "out", "--dry-run")
     assert dry.code == 0, "every setting of every arm is one that the trainer takes"
-    assert "trials: 120" in dry.out
-    monkeypatch.setattr("sys.argv", [*words[:3], str(output), "--num-train", "9"])
-    with pytest.raises(SystemExit):
+    assert "trials: 156" in dry.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gym", "--num-train", "9"], "was made with"),
+        (["goldbach", "--model", "m"], "--model is not for goldbach"),
+        (["mini-math", "--families", "lcm"], "--families is not for mini-math"),
+        (["gym", "--families", "nofam"], "nofam"),
+        (["gym", "--families", "gcd,lcm"], "the base learns gcd"),
+        (["gym", "--model", "m", "--pretrain", "9"], "leave one out"),
+        (["goldbach", "--num-eval", "3000"], "there are 2000 even numbers"),
+        (["math"], "math needs --data"),
+        (["math", "--data", "missing.jsonl"], "missing.jsonl"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words, message, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "bed"
+    if message == "was made with":
+        output.mkdir()
+        (output / "testbed.json").write_text("{}")
+    before = [path.name for path in tmp_path.rglob("*")]
+    monkeypatch.setattr("sys.argv", ["testbeds", *words, "--output", str(output)])
+    with pytest.raises(SystemExit) as stop:
         testbeds.main()
-    monkeypatch.setattr("sys.argv", ["testbeds", "goldbach", "--output", str(tmp_path / "g"), "--model", "m"])
-    with pytest.raises(SystemExit):
-        testbeds.main()
-    assert not (tmp_path / "g").exists()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert [path.name for path in tmp_path.rglob("*")] == before
 
 
 def test_copies_that_differ_in_signs_count_once():
@@ -130,7 +152,7 @@ def test_goldbach_has_all_answers_and_no_other(tmp_path):
         assert row["answer"] == said
     spec, _ = read_spec(tmp_path / "sweep.yaml")
     assert len(spec.arms) == 4
-    with pytest.raises(SystemExit, match="there are 2000 even numbers to ask for, 4000 are wanted"):
+    with pytest.raises(ConfigError, match="there are 2000 even numbers to ask for, 4000 are wanted"):
         goldbach(tmp_path / "other", num_train=0, num_eval=2000, pretrain=2)
 
 

@@ -2,13 +2,17 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
 from passatn.evaluate import Results
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.direct import Direct
+from passatn.experiments.reproduce.recipes import direct_recipe
 from passatn.experiments.reproduce.workspace import Workspace
+from passatn.sample.models import load_tokenizer
 from tiny_files import save_tiny_model, write_jsonl
 
 
@@ -53,3 +57,31 @@ def test_levels_are_those_of_the_data_and_training_examples_stand_in_where_none_
     parts = record["ours"]["epoch 4"]["level 1"]["part_sizes"]
     assert sum(parts) == 14
     assert json.loads((places[2] / "reproduce.json").read_text())["scale"] == "small"
+
+
+def test_another_model_or_other_data_of_the_same_name_is_another_run(places, tmp_path):
+    model, data, output = places
+
+    def folder(model, data):
+        context = Context("table1", "small", Workspace(output, print), data_dir=data, model=str(model))
+        return Direct(context, direct_recipe("small")).run_folder(1)
+
+    (tmp_path / model.name).mkdir()
+    copied = shutil.copytree(data, tmp_path / data.name)
+    assert folder(model, copied) == folder(model, data), "the same data elsewhere"
+    assert folder(tmp_path / model.name, data) != folder(model, data)
+    write_jsonl(copied / "math_test_8.jsonl", list(problems(8, 3)))
+    assert folder(model, copied) != folder(model, data)
+
+
+def test_long_problems_of_another_kind_are_not_left_out(places, tmp_path):
+    model, data, _ = places
+    copied = shutil.copytree(data, tmp_path / data.name)
+    long = {"id": "long", "problem": "1+" + "0" * 300, "answer": "001"}
+    write_jsonl(copied / "aime24.jsonl", [{"id": "short", "problem": "1+1", "answer": "002"}, long])
+    context = Context("table5", "small", Workspace(tmp_path / "out", print), data_dir=copied, model=str(model))
+    stages = Direct(context, direct_recipe("small"))
+    tokenizer = load_tokenizer(str(model))
+    assert len(stages.problems("other", tokenizer)) == 2
+    write_jsonl(copied / "math_test_8.jsonl", [*problems(3, 2), {**next(problems(1, 4)), "problem": "1+" + "0" * 300}])
+    assert len(stages.problems("test", tokenizer)) == 3

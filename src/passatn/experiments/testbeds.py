@@ -7,7 +7,8 @@
     passatn sweep testbeds/math/sweep.yaml --output sweeps/math
 
 With `--model` (math, gym) no base is made: that model is fine-tuned. `--arms variants` compares cross-entropy with all
-that could be better than DCO at one N, and with other objectives; without it there is DCO-256 alone.
+that a sweep can search beside DCO at one N: other N, replacement, a changing N, label smoothing, an entropy bonus,
+focal loss, GEM, entropy-gated and probability-weighted (DFT) cross-entropy; without it there is DCO-256 alone.
 
 mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
 behind tokens that it has never met, with few problems. A problem has one short answer.
@@ -25,8 +26,10 @@ validation or test problem has them all. The base was taught sums, and which num
 """
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,7 @@ import yaml
 
 from passatn.evaluate import write_atomically
 from passatn.experiments import finetune
-from passatn.experiments.config import RunConfig
+from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.mini_theorems import say
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
@@ -77,6 +80,9 @@ VARIANTS: dict[str, dict[str, Any]] = ARMS | {
     "label smoothing": {"objective": "label_smoothing", "space": {"smoothing": {"log": [0.001, 0.3]}}},
     "confidence penalty": {"objective": "confidence_penalty", "space": {"penalty_beta": {"log": [0.003, 1.0]}}},
     "focal": {"objective": "focal", "space": {"focal_gamma": {"log": [0.3, 10.0]}}},
+    "GEM": {"objective": "gem", "space": {"gem_beta": {"linear": [0.1, 1.0]}}},
+    "entropy-gated": {"objective": "entropy_gated", "space": {"gate_power": {"linear": [0.0, 3.0]}}},
+    "DFT": {"objective": "dft"},
 }
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
@@ -136,7 +142,7 @@ def math(
     ]
     wanted = num_train + 2 * num_eval
     if len(short) < wanted:
-        raise SystemExit(f"{data}: only {len(short)} short problems, {wanted} are wanted: fewer, or longer ones")
+        raise ConfigError(f"{data}: only {len(short)} short problems, {wanted} are wanted: fewer, or longer ones")
     ends = (num_train, num_train + num_eval, wanted)
     parts = {"train": short[: ends[0]], "validation": short[ends[0] : ends[1]], "test": short[ends[1] : ends[2]]}
     if model:
@@ -162,10 +168,12 @@ def gym(
     arms: dict[str, dict[str, Any]] = ARMS,
 ) -> None:
     """Write the testbed of reasoning-gym's families; no prompt is in two of its files."""
+    if not model and (shared := sorted({*families} & {*GYM_KNOWN})):
+        raise ConfigError(f"families: the base learns {shared[0]}: leave it out, or give a --model")
     new = _families(families, 2 * (num_train + 2 * num_eval), 1)
     ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
     if len(new) < ends[-1]:
-        raise SystemExit(f"only {len(new)} different problems, {ends[-1]} are wanted: fewer, please")
+        raise ConfigError(f"only {len(new)} different problems, {ends[-1]} are wanted: fewer, please")
     names = ("train", "validation", "test")
     parts = {name: new[first:last] for name, (first, last) in zip(names, pairwise(ends), strict=True)}
     if model:
@@ -174,7 +182,8 @@ def gym(
         return
     known = _families(GYM_KNOWN, pretrain, 0)
     _write_problems(output, {"pretrain": known, **parts})
-    tokenizer = byte_pairs([f"{problem.prompt}\n{problem.answers[0]}" for problem in (*known, *new)], 1024)
+    seen = (*known, *parts["train"])
+    tokenizer = byte_pairs([f"{problem.prompt}\n{problem.answers[0]}" for problem in seen], 1024)
     small = small_llama(tokenizer, hidden=128, layers=4, context=256)
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, small, tokenizer, "direct", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
@@ -204,7 +213,7 @@ def goldbach(
     evens = generator.permutation(np.arange(100, 4100, 2)).tolist()
     ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
     if len(evens) < ends[-1]:
-        raise SystemExit(f"there are {len(evens)} even numbers to ask for, {ends[-1]} are wanted: fewer, please")
+        raise ConfigError(f"there are {len(evens)} even numbers to ask for, {ends[-1]} are wanted: fewer, please")
     primes = [n for n in range(2, 4100) if all(n % d for d in range(2, int(n**0.5) + 1))]
     known = set(primes)
 
@@ -289,8 +298,9 @@ def _write_sweep(
     }
     space: dict[str, Any] = {"learning_rate": {"log": list(rates)}, "weight_ema": [None, 0.98, 0.995]}
     if model:
+        del recipe["num_threads"]  # of the models made here, each is best trained by one
         recipe["gradient_checkpointing"] = False
-        space["weight_decay"] = [0.0, 0.1]
+        space["weight_decay"] = [0.0, 0.01, 0.1, 0.3]
     else:
         # A rate of its own for what stands for tokens that the base has never met.
         recipe["new_parameters"] = "embed_tokens"
@@ -318,32 +328,67 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="MATH's training problems, JSON Lines (math)")
     parser.add_argument("--num-train", type=int, default=1000)
     parser.add_argument("--num-eval", type=int, default=500, help="validation problems, and as many test problems")
-    parser.add_argument("--pretrain", type=int, default=None, help="problems that the base learns from")
-    parser.add_argument("--model", help="fine-tune this one: a folder, a .gguf file or a Hub id (math, gym)")
-    parser.add_argument("--families", default=",".join(GYM_NEW), help="separated by commas (gym)")
     parser.add_argument("--arms", choices=("two", "variants"), default="two")
-    parser.add_argument("--longest-prompt", type=int, default=60, help="tokens (math)")
+    parser.add_argument("--pretrain", type=int, help="problems that the base learns from")
+    parser.add_argument("--model", help="fine-tune this one: a folder, a .gguf file or a Hub id (math, gym)")
+    parser.add_argument("--families", help=f"separated by commas (gym; {','.join(GYM_NEW)})")
+    parser.add_argument("--longest-prompt", type=int, help="tokens (math; 60)")
     args = parser.parse_args()
-    if args.model and args.name not in ("math", "gym"):
-        parser.error(f"{args.name} makes its own base: leave out --model")
+    for option, names in {
+        "data": ["math"],
+        "longest_prompt": ["math"],
+        "families": ["gym"],
+        "model": ["math", "gym"],
+    }.items():
+        if getattr(args, option) is not None and args.name not in names:
+            parser.error(f"--{option.replace('_', '-')} is not for {args.name}: leave it out")
     if args.name == "math" and args.data is None:
         parser.error("math needs --data")
+    if args.model and args.pretrain is not None:
+        parser.error("--pretrain is for a base that is made here, --model for one that is there: leave one out")
     torch.set_num_threads(1)
+    try:
+        _make(args)
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+
+
+def _make(args: argparse.Namespace) -> None:
+    """Make the testbed in its folder, which remembers what it was made with once something is written there."""
     sizes = {key: value for key, value in vars(args).items() if key not in ("output", "data")}
+    if args.data is not None:
+        sizes["data"] = hashlib.sha256(args.data.read_bytes()).hexdigest()
     stored = args.output / "testbed.json"
-    if not stored.exists():
-        write_atomically(stored, (json.dumps(sizes) + "\n").encode())
-    if (before := json.loads(stored.read_text())) != sizes:
-        parser.error(f"{args.output} was made with {before}: choose another --output")
+    if stored.exists() and (before := json.loads(stored.read_text())) != sizes:
+        raise ConfigError(f"{args.output} was made with {before}: choose another --output")
     arms = VARIANTS if args.arms == "variants" else ARMS
-    common: dict[str, Any] = {"num_train": args.num_train, "num_eval": args.num_eval, "arms": arms}
-    if args.name == "math":
-        more = {"longest_prompt": args.longest_prompt, "num_pretrain": args.pretrain or 6000, "model": args.model}
-        math(args.output, args.data, **common, **more)
-        return
-    make, pretrain = _MADE[args.name]
-    more = {"model": args.model, "families": args.families.split(",")} if args.name == "gym" else {}
-    make(args.output, **common, pretrain=args.pretrain or pretrain, **more)
+    options: dict[str, Any] = {"num_train": args.num_train, "num_eval": args.num_eval, "arms": arms}
+    with _remembering(stored, sizes):
+        if args.name == "math":
+            pretrain = 6000 if args.pretrain is None else args.pretrain
+            longest = 60 if args.longest_prompt is None else args.longest_prompt
+            math(args.output, args.data, longest_prompt=longest, num_pretrain=pretrain, model=args.model, **options)
+            return
+        make, pretrain = _MADE[args.name]
+        options["pretrain"] = pretrain if args.pretrain is None else args.pretrain
+        if args.name == "gym":
+            families = GYM_NEW if args.families is None else args.families.split(",")
+            options |= {"model": args.model, "families": families}
+        make(args.output, **options)
+
+
+@contextmanager
+def _remembering(stored: Path, sizes: dict[str, Any]) -> Iterator[None]:
+    """The file comes before all others, so that a killed call is known; a call that is refused leaves none."""
+    is_new = not stored.exists()
+    write_atomically(stored, (json.dumps(sizes) + "\n").encode())
+    try:
+        yield
+    except BaseException:
+        if is_new and [path.name for path in stored.parent.iterdir()] == [stored.name]:
+            stored.unlink()
+            stored.parent.rmdir()
+        raise
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Each method gives the finished thing, and makes it first where it is missing. At
 a run that is missing is an error with the command that makes it.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -156,11 +157,12 @@ class Direct:
         return self.context.workspace.path(f"run-{_objective(n_passes)}", self._run_recipe(n_passes))
 
     def _run_recipe(self, n_passes: int) -> dict[str, Any]:
-        settings = self.run_settings(n_passes) | {"model": Path(str(self.base)).name}
-        settings |= {key: Path(settings[key]).name for key in ("train_data", "eval_data")}
+        settings = self.run_settings(n_passes)
         if self.recipe.mini is not None:
-            settings["data"] = self._mini_files.name
-        return settings
+            # What the project makes is in folders that are named by how it is made.
+            settings |= {"model": Path(str(self.base)).name, "data": self._mini_files.name}
+            return settings | {key: Path(settings[key]).name for key in ("train_data", "eval_data")}
+        return settings | {key: _identity(settings[key]) for key in ("model", "train_data", "eval_data")}
 
     def run(self, n_passes: int) -> TrainedRun:
         """The finished training for this N; an unfinished one is resumed."""
@@ -185,9 +187,11 @@ class Direct:
         return TrainedRun(name, n_passes, directory, self.base)
 
     def problems(self, which: str, tokenizer: Any) -> EncodedProblems:
-        """Encoded test, other or probe problems, cut to the recipe's lengths; probes are not those trained on."""
+        """Encoded test, other or probe problems; all but other ones within the recipe's lengths."""
         place = self.data(which)
-        wanted = {key: self.recipe.settings.get(key) for key in ("template", "max_prompt_tokens", "max_answer_tokens")}
+        # Problems of another kind are all taken, however long.
+        limits = () if which == "other" else ("max_prompt_tokens", "max_answer_tokens")
+        wanted = {key: self.recipe.settings.get(key) for key in ("template", *limits)}
         config = RunConfig(
             preset=place.get("preset"),
             skip_bad_rows=bool(self.recipe.settings.get("skip_bad_rows")),
@@ -268,3 +272,12 @@ def _objective(n_passes: int) -> str:
 
 def _stem(kind: str, run: TrainedRun, moment: Moment) -> str:
     return f"{kind}-{run.name}-epoch{moment.epoch:g}"
+
+
+def _identity(source: str) -> str:
+    """A file by its contents, a folder by its place (every training's result is called `model`), a Hub id as it is."""
+    path = Path(source)
+    if path.is_file():
+        with path.open("rb") as stream:
+            return f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+    return str(path.resolve()) if path.exists() else source
