@@ -1,6 +1,10 @@
 """Every recipe is read and its settings are known; those with roll-outs run with a real model on real problems."""
 
+import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ from passatn.experiments.config import TRAINERS, RunConfig, read_settings
 from passatn.experiments.run_directory import RunDirectory
 from passatn.tasks import get_preset, get_template
 from passatn.train import CoverageGRPOConfig
-from tiny_files import smollm2_file
+from tiny_files import save_tiny_model, smollm2_file, write_jsonl
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
@@ -85,3 +89,46 @@ def test_reasoning_recipes_train_a_real_model(name, data, passatn, test_data, tm
     steps = [entry for entry in entries if "surrogate_loss" in entry]
     assert [entry["step"] for entry in steps] == [1, 2]
     assert all(entry["rollouts_drawn"] == 4 for entry in steps)
+
+
+@pytest.mark.slow
+def test_the_full_setting_runs_and_goes_on(tmp_path):
+    """With a tiny model and a few problems in the layout of MATH and AIME; a second call runs nothing again."""
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [
+        {
+            "problem": f"{k}+{k}",
+            "answer": str(2 * k % 10),
+            "solution": "",
+            "subject": "x",
+            "level": 1,
+            "unique_id": str(k),
+        }
+        for k in range(12)
+    ]
+    packed = gzip.compress(write_jsonl(data / "train.jsonl", rows[:8]).read_bytes())
+    (data / "math_train_12000.jsonl.gz").write_bytes(packed)
+    write_jsonl(data / "math_test_500.jsonl", rows[8:])
+    write_jsonl(data / "aime24.jsonl", [{"id": f"a{k}", "problem": f"1+{k}", "answer": f"00{k}"} for k in range(3)])
+    script = RECIPES[0].parent / "smollm2-math-full.sh"
+    words = ["bash", str(script), str(save_tiny_model(tmp_path / "model")), str(data), str(tmp_path / "out")]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def call():
+        return subprocess.run(
+            [*words, "--num_train_epochs", "1"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=True,
+        ).stdout
+
+    first = call()
+    for n in (1, 16, 256, 4096):
+        assert json.loads((tmp_path / "out" / f"n-{n}" / "results.json").read_text())["run"]["n_passes"] == n
+        assert len(json.loads((tmp_path / "out" / f"aime24-n-{n}" / "results.json").read_text())["problems"]) == 3
+    trained = (tmp_path / "out" / "n-16" / "metrics.jsonl").stat().st_mtime_ns
+    assert call().splitlines()[-1] == first.splitlines()[-1]
+    assert (tmp_path / "out" / "n-16" / "metrics.jsonl").stat().st_mtime_ns == trained

@@ -1,10 +1,14 @@
 """Means by group from the raw log p of a sweep."""
 
+import gzip
+import json
 import math
 
 import pytest
 
+from passatn.experiments.config import ConfigError
 from passatn.experiments.sweep.by_group import by_group
+from passatn.experiments.sweep.summary import read_results
 
 
 def final(arm, *probabilities):
@@ -31,3 +35,13 @@ def test_what_does_not_fit():
         by_group(RESULTS, {"a": "easy", "b": "hard"}, 2)
     with pytest.raises(ValueError, match="nothing was tested at N = 3"):
         by_group(RESULTS, FIELDS, 3)
+
+
+def test_results_may_be_packed(tmp_path):
+    data = json.dumps({**RESULTS, "schema": "passatn sweep 1"}).encode()
+    for path, written in ((tmp_path / "r.json", data), (tmp_path / "r.json.gz", gzip.compress(data))):
+        path.write_bytes(written)
+        assert read_results(path)["finals"] == RESULTS["finals"]
+    (tmp_path / "bad.json.gz").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"bad.json.gz: cannot be read \(Not a gzipped file"):
+        read_results(tmp_path / "bad.json.gz")

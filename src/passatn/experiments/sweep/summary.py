@@ -4,6 +4,7 @@ Raw numbers are the test problems' log p of each final training, and validation 
 everything else follows from them.
 """
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -170,9 +171,10 @@ def to_results(given: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What a sweep wrote; raises ConfigError, one line, for a file that is not that."""
+    """What a sweep wrote, packed by gzip or not; raises ConfigError, one line, for a file that is not that."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        found = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
