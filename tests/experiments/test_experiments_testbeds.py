@@ -105,6 +105,8 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
         (["gym", "--families", "gcd,lcm"], "the base learns gcd"),
         (["gym", "--model", "m", "--pretrain", "9"], "leave one out"),
         (["goldbach", "--num-eval", "3000"], "there are 2000 even numbers"),
+        (["gym", "--num-train", "0"], "--num-train must be at least 1, got 0"),
+        (["goldbach", "--num-eval", "-3"], "--num-eval must be at least 1, got -3"),
         (["math"], "math needs --data"),
         (["math", "--data", "missing.jsonl"], "missing.jsonl"),
     ],

@@ -342,6 +342,9 @@ def main() -> None:
     }.items():
         if getattr(args, option) is not None and args.name not in names:
             parser.error(f"--{option.replace('_', '-')} is not for {args.name}: leave it out")
+    for option in ("num_train", "num_eval", "pretrain", "longest_prompt"):
+        if (value := getattr(args, option)) is not None and value < 1:
+            parser.error(f"--{option.replace('_', '-')} must be at least 1, got {value}")
     if args.name == "math" and args.data is None:
         parser.error("math needs --data")
     if args.model and args.pretrain is not None:
