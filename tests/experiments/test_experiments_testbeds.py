@@ -8,7 +8,7 @@ from passatn.experiments import testbeds
 from passatn.experiments.config import ConfigError
 from passatn.experiments.small_models import byte_pairs
 from passatn.experiments.sweep.spec import read_spec
-from passatn.experiments.testbeds import KNOWN, goldbach, gym, math, mini_math
+from passatn.experiments.testbeds import KNOWN, goldbach, gym, math, mini_math, programs
 from passatn.sample.models import load_model
 from passatn.tasks import Problem
 
@@ -92,7 +92,7 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
     assert [arm.name for arm in spec.arms] == [*testbeds.VARIANTS]
     dry = passatn("sweep", output / "sweep.yaml", "--output", tmp_path / "out", "--dry-run")
     assert dry.code == 0, "every setting of every arm is one that the trainer takes"
-    assert "trials: 156" in dry.out
+    assert "trials: 180" in dry.out
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,23 @@ def test_goldbach_has_all_answers_and_no_other(tmp_path):
     assert len(spec.arms) == 4
     with pytest.raises(ConfigError, match="there are 2000 even numbers to ask for, 4000 are wanted"):
         goldbach(tmp_path / "other", num_train=0, num_eval=2000, pretrain=2)
+
+
+@pytest.mark.slow
+def test_programs_are_trained_on_one_solution_and_scored_with_all(tmp_path):
+    programs(tmp_path, num_train=40, num_eval=20, pretrain=120)
+    files = {name: rows(tmp_path / f"{name}.jsonl") for name in ("pretrain", "train", "validation", "test")}
+    assert [len(of) for of in files.values()] == [120, 40, 20, 20]
+    assert all(isinstance(row["answer"], str) for row in files["train"])
+    assert any(isinstance(row["answer"], list) for row in files["test"])
+    assert all(row["metadata"]["statements"] <= 3 for row in files["test"])
+    assert all(len(row["metadata"]["test_list"]) == 12 for name in ("train", "test") for row in files[name])
+    spec, _ = read_spec(tmp_path / "sweep.yaml")
+    assert [arm.name for arm in spec.arms] == ["CE", "DCO-256"]
+    assert [d.name for d in spec.baseline.space] == ["learning_rate", "weight_ema"]
+    assert "new_parameters" not in spec.recipe, "the base has met every token"
+    _, tokenizer = load_model(str(tmp_path / "base" / "model"))
+    assert len(tokenizer(files["train"][0]["answer"])["input_ids"]) == 5
 
 
 def test_digits_stay_apart():

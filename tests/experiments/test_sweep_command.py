@@ -13,6 +13,7 @@ from passatn.experiments.sweep import finals as finals_module
 from passatn.experiments.sweep.command import _begin, _inputs
 from passatn.experiments.sweep.spec import read_spec
 from passatn.experiments.sweep.transfer import find_sources, transfer
+from passatn.experiments.sweep.wise_ft import interpolate
 from tiny_files import additions, write_jsonl
 
 
@@ -194,6 +195,45 @@ def test_final_trainings_come_out_the_same_when_they_are_repeated(passatn, given
     (out / "results.json").unlink()
     with pytest.raises(ConfigError, match="not a finished sweep"):
         find_sources(out, None)
+
+
+@pytest.mark.slow
+def test_interpolation_with_the_base_starts_from_the_same_finals(passatn, given, tmp_path):
+    out = tmp_path / "sweep"
+    arms = {"CE": {}, "DCO 16": {"n_passes": 16, "weight_ema": 0.9}}
+    path = written(tmp_path, given, arms=arms, ns=[1, 16], trials=1, seeds=[0, 1], temperatures=[1, 1.5])
+    assert passatn("sweep", path, "--output", out).code == 0
+    shown = interpolate(out, tmp_path / "wise", alphas=[1.0, 0.5, 0.0])
+    finals = [json.loads(p.read_text()) for p in sorted((out / "finals").glob("*/*/final.json"))]
+    records = json.loads((tmp_path / "wise" / "results.json").read_text())
+    assert [(r["arm"], r["seed"]) for r in records] == [(f["arm"], f["seed"]) for f in finals]
+    for record, final in zip(records, finals, strict=True):
+        for n in (1, 16):
+            itself, chosen = (
+                next(row for row in record["chosen"] if (row["n"], row["which"]) == (n, which))
+                for which in ("α = 1", "α chosen")
+            )
+            at = next(one for one in final["tested"] if one["n"] == n)
+            assert itself["alpha"] == 1
+            assert (itself["epoch"], itself["temperature"]) == (at["epoch"], at["temperature"])
+            np.testing.assert_allclose(itself["log_p"], at["log_p"], rtol=1e-4)
+            assert itself["ids"] == final["ids"]
+            assert chosen["validation"] >= itself["validation"]
+            assert chosen["alpha"] in (1, 0.5, 0)
+            if chosen["alpha"] == 1:
+                assert chosen["log_p"] == itself["log_p"]
+    assert "2 seeds" in shown.splitlines()[0]
+    assert not list((tmp_path / "wise").rglob("*.safetensors"))
+    first = tmp_path / "wise" / "000" / "chosen.json"
+    before = first.stat().st_mtime_ns
+    assert interpolate(out, tmp_path / "wise", alphas=[1.0, 0.5, 0.0]) == shown
+    assert first.stat().st_mtime_ns == before, "what is done is not run again"
+    with pytest.raises(ConfigError, match="begun with another training or other problems"):
+        interpolate(out, tmp_path / "wise", alphas=[1.0, 0.7])
+    with pytest.raises(ConfigError, match=r"between 0 and 1, 1 among them, got 0\.5$"):
+        interpolate(out, tmp_path / "wise", alphas=[0.5])
+    with pytest.raises(ConfigError, match=r"between 0 and 1, 1 among them, got 1, 1\.5$"):
+        interpolate(out, tmp_path / "wise", alphas=[1.0, 1.5])
 
 
 @pytest.mark.slow

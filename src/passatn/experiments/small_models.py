@@ -6,10 +6,17 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+WORDS = r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]|\s"
 
-def byte_pairs(texts: Iterable[str], vocabulary: int, *, mark: str | None = None) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of these texts, with digits apart; no token crosses the border of `mark`."""
-    split = pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]|\s"), behavior="isolated")
+
+def byte_pairs(
+    texts: Iterable[str], vocabulary: int, *, mark: str | None = None, pieces: str = WORDS
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of these texts; no token crosses the border of `mark` or of a match of `pieces`.
+
+    By default words, digits and signs are apart.
+    """
+    split = pre_tokenizers.Split(Regex(pieces), behavior="isolated")
     isolated = [] if mark is None else [pre_tokenizers.Split(Regex(mark), behavior="isolated")]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(

@@ -4,11 +4,13 @@
     python -m passatn.experiments.testbeds math --data math_train.jsonl --output testbeds/math
     python -m passatn.experiments.testbeds gym --output testbeds/gym
     python -m passatn.experiments.testbeds goldbach --output testbeds/goldbach
+    python -m passatn.experiments.testbeds programs --output testbeds/programs
     passatn sweep testbeds/math/sweep.yaml --output sweeps/math
 
 With `--model` (math, gym) no base is made: that model is fine-tuned. `--arms variants` compares cross-entropy with all
 that a sweep can search beside DCO at one N: other N, replacement, a changing N, label smoothing, an entropy bonus,
-focal loss, GEM, entropy-gated and probability-weighted (DFT) cross-entropy; without it there is DCO-256 alone.
+focal loss, GEM, entropy-gated and probability-weighted (DFT) cross-entropy, the surrogates of a majority vote and of
+the best of N; without it there is DCO-256 alone.
 
 mini-math: the base has learnt five of the ten functions of `tasks/mini_math.py`; the other five are fine-tuned on,
 behind tokens that it has never met, with few problems. A problem has one short answer.
@@ -23,6 +25,9 @@ thousand problems of others, which are hard to answer without working them out.
 goldbach: an even number as the sum of two primes, for which there are many correct answers. A training problem has at
 most eight, of which the first is drawn at random and is the only one for an arm without `confidence: answers`; a
 validation or test problem has them all. The base was taught sums, and which numbers are primes.
+
+programs: Python functions of three statements, to be found from three of their twelve tests (`tasks/mini_programs.py`).
+The base has learnt those of one and two statements. All programs that pass the tests are known, so pass@N is exact.
 """
 
 import argparse
@@ -46,7 +51,7 @@ from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.small_models import byte_pairs, small_llama
 from passatn.sample.models import load_tokenizer
-from passatn.tasks import Problem, load_problems
+from passatn.tasks import Problem, load_problems, mini_programs
 from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
 from passatn.tasks.overlap import normalise_text
 
@@ -83,6 +88,16 @@ VARIANTS: dict[str, dict[str, Any]] = ARMS | {
     "GEM": {"objective": "gem", "space": {"gem_beta": {"linear": [0.1, 1.0]}}},
     "entropy-gated": {"objective": "entropy_gated", "space": {"gate_power": {"linear": [0.0, 3.0]}}},
     "DFT": {"objective": "dft"},
+    "majority vote": {
+        "objective": "majority_vote",
+        "n_passes": 256,
+        "space": {"majority_threshold": [2, 4, 16, 64, 129]},
+    },
+    "best of N": {
+        "objective": "best_of_n",
+        "n_passes": 256,
+        "space": {"false_positive_rate": {"log": [0.0001, 0.1]}},
+    },
 }
 TRAINING: dict[str, Any] = {
     "loss_normalization": "sequence",
@@ -242,10 +257,38 @@ def goldbach(
     _write_sweep(output, "raw", epochs=12, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms)
 
 
+def programs(
+    output: Path, *, num_train: int, num_eval: int, pretrain: int, arms: dict[str, dict[str, Any]] = ARMS
+) -> None:
+    """Write the testbed of code: problems with unit tests, and all the programs that pass them."""
+    sizes: dict[mini_programs.Split, int] = {
+        "pretrain": pretrain,
+        "finetune": num_train,
+        "validation": num_eval,
+        "test": num_eval,
+    }
+    parts: dict[str, Sequence[Problem]] = {
+        name: mini_programs.sample_problems(name, size, seed=0) for name, size in sizes.items()
+    }
+    # One program of a training problem, as in a data set of solutions; all of those that pass, to score with.
+    one = [Problem(of.id, of.prompt, of.answers[:1], None, of.metadata) for of in parts.pop("finetune")]
+    learnt = [Problem(of.id, of.prompt, of.answers[:1]) for of in parts.pop("pretrain")]
+    _write_problems(output, {"pretrain": learnt, "train": one, **parts})
+    texts = [f"{problem.prompt}{problem.answers[0]}" for problem in (*learnt[:4000], *one)]
+    tokenizer = byte_pairs(texts, 1200, pieces=mini_programs.PIECES)
+    model = small_llama(tokenizer, hidden=128, layers=4, context=96)
+    rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
+    _pretrain(output, model, tokenizer, "raw", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
+    _write_sweep(
+        output, "raw", epochs=12, ns=[1, 16, 256], rates=(3e-5, 3e-3), trials=12, arms=arms, has_new_tokens=False
+    )
+
+
 _MADE: dict[str, tuple[Callable[..., None], int]] = {
     "mini-math": (mini_math, 150_000),
     "gym": (gym, 40_000),
     "goldbach": (goldbach, 100_000),
+    "programs": (programs, 100_000),
 }
 """Testbeds that need no data, and how many problems their bases learn from."""
 
@@ -284,6 +327,7 @@ def _write_sweep(
     arms: dict[str, dict[str, Any]],
     rates: tuple[float, float] = (5e-6, 5e-4),
     model: str | None = None,
+    has_new_tokens: bool = True,
 ) -> None:
     recipe = {
         "model": model or str(output / "base" / "model"),
@@ -301,7 +345,7 @@ def _write_sweep(
         del recipe["num_threads"]  # of the models made here, each is best trained by one
         recipe["gradient_checkpointing"] = False
         space["weight_decay"] = [0.0, 0.01, 0.1, 0.3]
-    else:
+    elif has_new_tokens:
         # A rate of its own for what stands for tokens that the base has never met.
         recipe["new_parameters"] = "embed_tokens"
         space["new_parameters_learning_rate"] = {"log": [rates[0], 10 * rates[1]]}

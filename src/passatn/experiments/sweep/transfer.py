@@ -180,7 +180,7 @@ def transfer(
     digest = "\n".join(json.dumps(problem.to_record(), ensure_ascii=False) for problem in new)
     folders = [output / f"{number:03d}" for number, _ in enumerate(sources)]
     for source, folder in zip(sources, folders, strict=True):
-        _check_same(source, digest, folder)
+        check_same(source, digest, folder)
     config = RunConfig.from_mapping(sources[0].settings)
     trained = read_problems(config.train_data, config, split=config.train_split)
     if overlap := overlap_notice(list(trained), list(new)):
@@ -194,7 +194,7 @@ def transfer(
     return table(records, ns)
 
 
-def _check_same(source: Source, digest: str, folder: Path) -> None:
+def check_same(source: Source, digest: str, folder: Path) -> None:
     """Each folder remembers what it is of: other problems, or another training, would mix two experiments."""
     path, text = folder / "source.json", json.dumps([source.settings, source.epoch, digest], sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:

@@ -1,0 +1,200 @@
+"""A sweep's final trainings interpolated with their base model: WiSE-FT on equal terms.
+
+python -m passatn.experiments.sweep.wise_ft sweeps/mini-math --arms "CE;DCO-256" --output sweeps/mini-math-wise
+
+    θ = (1 − α) θ_base + α θ_tuned        arXiv 2109.01903; for pass@k 2504.10478
+
+A sweep keeps no weights. Each arm's settings for target_n are trained again with the same seeds, confirming ones too
+if all arms have them, and interpolated after every epoch. For each N and seed, α, epoch and temperature are chosen
+together on the sweep's validation problems, and the test problems are scored at that choice, and at the one with α = 1
+(the model itself). Trainings that are done are not run again. Models have to be folders of safetensors.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from passatn.coverage import coverage
+from passatn.evaluate import write_atomically
+from passatn.evaluate.repeats import compare_repeats
+from passatn.experiments import finetune
+from passatn.experiments.config import ConfigError, RunConfig
+from passatn.experiments.problems import encode, read_problems
+from passatn.experiments.quiet import quiet_libraries
+from passatn.experiments.run_directory import RunDirectory
+from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
+from passatn.experiments.sweep.command import SPEC_FILE
+from passatn.experiments.sweep.finals import LEAST_LOG_P
+from passatn.experiments.sweep.jobs import Call, run_chains
+from passatn.experiments.sweep.spec import SweepSpec, read_spec
+from passatn.experiments.sweep.training import Array, remove_weights, step_of
+from passatn.experiments.sweep.transfer import RESULTS, Source, check_same, find_sources
+from passatn.experiments.training_parts import weight_dtype
+from passatn.sample import score_problems
+from passatn.sample.models import load_model
+from passatn.train.averaging import average_models
+
+ALPHAS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.3)
+ITSELF, CHOSEN = "α = 1", "α chosen"
+
+
+def run_source(source: Source, folder: Path, spec: SweepSpec, alphas: Sequence[float]) -> str:
+    """Train one of them, and write what was chosen and the test problems' log p to `chosen.json`, unless done."""
+    written = folder / "chosen.json"
+    run = RunDirectory(folder / "run")
+    if not written.exists():
+        # Without the optimizer's state a checkpoint's model is the average of weights, where there is one.
+        settings = source.settings | {"save_total_limit": None, "save_only_model": True}
+        config = RunConfig.from_mapping(settings)
+        with quiet_libraries():
+            if not run.is_finished:
+                finetune.train(config, run, _say_nothing, overwrite=run.config.exists())
+        record = _choose_and_test(source, config, run, spec, alphas, folder / "average")
+        write_atomically(written, (json.dumps(record) + "\n").encode())
+    remove_weights(folder / "run")
+    return f"{source.arm}, seed {source.seed}"
+
+
+def _say_nothing(line: str) -> None:
+    """Notices about the training data were given when the sweep ran."""
+
+
+def _choose_and_test(
+    source: Source, config: RunConfig, run: RunDirectory, spec: SweepSpec, alphas: Sequence[float], scratch: Path
+) -> dict[str, Any]:
+    steps = sorted(run.checkpoints.glob("checkpoint-*"), key=step_of)
+    validation = [
+        [_score(config, checkpoint, alpha, scratch, spec, spec.temperatures, test=False)[1] for checkpoint in steps]
+        for alpha in alphas
+    ]
+    scores = np.array(validation)  # [alphas, epochs, problems, temperatures]
+    rows = []
+    for n in spec.ns:
+        means = coverage(scores, n).mean(axis=2)
+        for name, among in ((ITSELF, [alphas.index(1.0)]), (CHOSEN, range(len(alphas)))):
+            best = np.unravel_index(np.argmax(means[list(among)]), (len(among), *means.shape[1:]))
+            alpha, epoch, temperature = alphas[list(among)[best[0]]], int(best[1]), spec.temperatures[best[2]]
+            ids, log_p = _score(config, steps[epoch], alpha, scratch, spec, [temperature], test=True)
+            rows.append(
+                {
+                    "n": n, "which": name, "alpha": alpha, "epoch": epoch, "temperature": temperature, "ids": ids,
+                    "validation": float(means[list(among)][best]), "log_p": log_p[:, 0].tolist(),
+                }
+            )  # fmt: skip
+    return {"arm": source.arm, "seed": source.seed, "chosen": rows}
+
+
+def _score(
+    config: RunConfig,
+    checkpoint: Path,
+    alpha: float,
+    scratch: Path,
+    spec: SweepSpec,
+    temperatures: Sequence[float],
+    *,
+    test: bool,
+) -> tuple[list[str], Array]:
+    """Ids and log p `[problems, temperatures]` of the validation or test problems, α of the way from the base."""
+    with quiet_libraries():
+        if alpha != 1:
+            average_models([Path(config.model), checkpoint], scratch, alpha=alpha, overwrite=True)
+        folder = checkpoint if alpha == 1 else scratch
+        model, tokenizer = load_model(
+            str(folder), dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code
+        )
+        shutil.rmtree(scratch, ignore_errors=True)
+        name, split = (spec.test, spec.test_split) if test else (spec.validation, spec.validation_split)
+        problems = encode(read_problems(name, config, split=split), config, tokenizer, limit=None)
+    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    log_p = score_problems(model, problems.answers, temperatures=temperatures)
+    return [problem.id for problem in problems.problems], np.maximum(log_p, LEAST_LOG_P)
+
+
+def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
+    """Markdown: percent of pass@N by arm, without and with the base, mean ± deviation over seeds; differences paired.
+
+    Args:
+        records: of `chosen.json`, the same seeds for each arm.
+    """
+    arms = list(dict.fromkeys(record["arm"] for record in records))
+    rows = [["N", "arm", ITSELF, CHOSEN, "gain", "by seed", f"minus {arms[0]}, both chosen", "chosen α"]]
+    for n in ns:
+        chosen = {arm: _by_seed(records, arm, n, CHOSEN) for arm in arms}
+        for arm in arms:
+            itself = _by_seed(records, arm, n, ITSELF)
+            gain = compare_repeats(itself, chosen[arm], [n])
+            cells = [spread_cells(of.mean(axis=1))[0] for of in (itself, chosen[arm])]
+            against = "" if arm == arms[0] else paired_cell(compare_repeats(chosen[arms[0]], chosen[arm], [n]))
+            by_seed = points_cell((chosen[arm] - itself).mean(axis=(1, 2)))
+            alphas = ", ".join(f"{one['alpha']:g}" for _, one in _rows(records, arm, n, CHOSEN))
+            rows.append([str(n), arm, *cells, paired_cell(gain), by_seed, against, alphas])
+    seeds, problems, _ = itself.shape
+    return f"{problems} problems, {seeds} seeds\n\n{markdown(rows)}"
+
+
+def _rows(records: Sequence[dict[str, Any]], arm: str, n: int, which: str) -> list[tuple[int, dict[str, Any]]]:
+    mine = sorted((record for record in records if record["arm"] == arm), key=lambda record: record["seed"])
+    return [
+        (record["seed"], row) for record in mine for row in record["chosen"] if (row["n"], row["which"]) == (n, which)
+    ]
+
+
+def _by_seed(records: Sequence[dict[str, Any]], arm: str, n: int, which: str) -> Array:
+    """pass@N of each problem, `[S, P, 1]`, in the order of seeds."""
+    return np.stack([coverage(np.array(row["log_p"]), n)[:, None] for _, row in _rows(records, arm, n, which)])
+
+
+def interpolate(
+    sweep: Path, output: Path, *, alphas: Sequence[float] = ALPHAS, arms: Sequence[str] | None = None, workers: int = 1
+) -> str:
+    """Run what is missing, write `results.json` with the raw log p, and return the table.
+
+    Raises:
+        ConfigError: no finished sweep, an unknown arm, shares outside 0 … 1 or without 1, or another's `output`.
+    """
+    if 1.0 not in alphas or not all(0 <= alpha <= 1 for alpha in alphas):
+        raise ConfigError(
+            f"alphas lie between 0 and 1, 1 among them, got {', '.join(f'{alpha:g}' for alpha in alphas)}"
+        )
+    spec, _ = read_spec(sweep / SPEC_FILE)
+    sources = [replace(source, epoch=-1, temperature=1.0) for source in find_sources(sweep, arms)]
+    digest = json.dumps([*alphas, *spec.ns, *spec.temperatures])
+    folders = [output / f"{number:03d}" for number, _ in enumerate(sources)]
+    for source, folder in zip(sources, folders, strict=True):
+        check_same(source, digest, folder)
+    calls = [
+        [Call(run_source, (source, folder, spec, alphas))] for source, folder in zip(sources, folders, strict=True)
+    ]
+    run_chains(calls, workers, lambda note: print(f"done: {note}", flush=True))
+    records = [json.loads((folder / "chosen.json").read_text(encoding="utf-8")) for folder in folders]
+    write_atomically(output / RESULTS, (json.dumps(records) + "\n").encode())
+    return table(records, spec.ns)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path, help="the folder of a finished sweep")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--arms", help="separated by semicolons; all of them without this")
+    parser.add_argument("--alphas", default=",".join(f"{alpha:g}" for alpha in ALPHAS))
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    arms = [name.strip() for name in args.arms.split(";")] if args.arms else None
+    try:
+        alphas = [float(alpha) for alpha in args.alphas.split(",")]
+        shown = interpolate(args.sweep, args.output, alphas=alphas, arms=arms, workers=args.workers)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(shown, end="")
+
+
+if __name__ == "__main__":
+    main()
