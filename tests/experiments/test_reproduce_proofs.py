@@ -33,6 +33,11 @@ def test_table_2_is_of_unbiased_estimates(tmp_path, monkeypatch):
     assert [row[0] for row in section.tables[0].rows] == ["N = 1", "N = 4"]  # 5 · 16 is more than 20
     assert section.numbers["num_correct"]["whole proof"] == {"t0": [2, 20], "t1": [2, 20]}
     assert "N_eff = 8 proves most" in section.findings[0]
+    last = dict(zip(section.tables[0].columns, section.tables[0].rows[-1], strict=True))
+    ensemble, wider = (float(last[name].split()[0]) for name in ("ensemble, N from each", "CE, 5N samples"))
+    said = section.findings[1].split(": ")[1]
+    assert float(said.split()[0]) == pytest.approx(ensemble - wider, abs=0.11)
+    assert said.endswith("] points.")
 
 
 def test_table_6_is_of_unbiased_estimates(tmp_path, monkeypatch):
@@ -49,11 +54,14 @@ def test_table_6_is_of_unbiased_estimates(tmp_path, monkeypatch):
     monkeypatch.setattr(Proofs, "experts", lambda self: folders)
     section = proof_table.section(context(tmp_path, "table6"))
     rows = {row[0]: row[1:] for row in section.tables[0].rows}
-    assert rows["CE, iteration 0"] == (f"{50 * float(pass_at_n(20, 8, 16)):.1f}",)
-    assert rows["N_eff = 16, iteration 0"] == ("0.0",)
-    assert rows["ensemble, iteration 1"] == ("100.0",)
+    (ce,) = rows["CE, iteration 0"]
+    assert ce.startswith(f"{50 * float(pass_at_n(20, 8, 16)):.1f} [0.0, ")
+    assert rows["N_eff = 16, iteration 0"] == ("0.0 [0.0, 0.0]",)
+    assert rows["ensemble, iteration 1"] == ("100.0 [100.0, 100.0]",)
     assert len(rows) == 12
     assert "CE 2 of 6" in section.findings[1]
+    assert f"N_eff = 16 {100 - 0.0:+.1f} [+100.0, +100.0]" in section.findings[2]
+    assert f"CE {100 - 50 * float(pass_at_n(20, 8, 16)):+.1f} [" in section.findings[2]
 
 
 def test_the_trees_are_as_wide_as_was_measured():

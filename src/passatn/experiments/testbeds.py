@@ -274,13 +274,13 @@ def programs(
     one = [Problem(of.id, of.prompt, of.answers[:1], None, of.metadata) for of in parts.pop("finetune")]
     learnt = [Problem(of.id, of.prompt, of.answers[:1]) for of in parts.pop("pretrain")]
     _write_problems(output, {"pretrain": learnt, "train": one, **parts})
-    texts = [f"{problem.prompt}{problem.answers[0]}" for problem in (*learnt[:4000], *one)]
+    texts = [f"{problem.prompt}{problem.answers[0]}" for problem in (*learnt[:4000], *one[:1000])]
     tokenizer = byte_pairs(texts, 1200, pieces=mini_programs.PIECES)
     model = small_llama(tokenizer, hidden=128, layers=4, context=96)
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, tokenizer, "raw", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
     _write_sweep(
-        output, "raw", epochs=12, ns=[1, 16, 256], rates=(3e-5, 3e-3), trials=12, arms=arms, has_new_tokens=False
+        output, "raw", epochs=5, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms, has_new_tokens=False
     )
 
 

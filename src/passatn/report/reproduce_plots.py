@@ -68,15 +68,22 @@ def plot_lines(
     zero_line: bool = False,
     share_y: bool = True,
     symlog: Sequence[str] = (),
+    over_n: bool = False,
 ) -> Path:
-    """Panels side by side by title, one legend below; those in `symlog` have a logarithmic axis past ±1."""
+    """Panels side by side by title, one legend below; those in `symlog` have a logarithmic axis past ±1.
+
+    With `over_n` the horizontal axis is that of N, logarithmic.
+    """
     with themed_figure(width=1.0 + 4.2 * len(panels), height=4.2) as figure:
         all_axes = figure.subplots(1, len(panels), sharey=share_y, squeeze=False)[0]
         for axes, (title, lines) in zip(all_axes, panels.items(), strict=True):
             draw_lines(axes, lines)
             axes.set_title(title)
+            if over_n:
+                log_n_axis(axes, [n for line in lines for n in line.x])
+            else:
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel(xlabel)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if title in symlog:
                 axes.set_yscale("symlog", linthresh=1.0)
                 axes.yaxis.set_major_formatter(PLAIN)

@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 from passatn.experiments.mini_theorems_report import STEPWISE, values
 from passatn.experiments.reproduce import proofs
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.section import Section, Table
+from passatn.experiments.seed_tables import difference_cells
 from passatn.prove.ensemble import Ensemble
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
 from passatn.report.reproduce_plots import Line, plot_lines
 
+Array = NDArray[np.float64]
 NS = (16, 64, 256, 1024, 4096)
 Records = Sequence[SearchRecord]
 
@@ -63,12 +67,11 @@ def section(context: Context) -> Section:
     )
 
 
-def proved(searched: Mapping[str, Records], ns: Sequence[int]) -> dict[str, list[float]]:
-    """pass@N, percent, by the name of the arm; then of the ensemble with N samples from each."""
-    found = {name: (100 * values(records, ns).mean(axis=0)).tolist() for name, records in searched.items()}
+def proved(searched: Mapping[str, Records], ns: Sequence[int]) -> dict[str, Array]:
+    """By the name of the arm, then of the ensemble with N samples from each: estimates by theorem, `[T, len(ns)]`."""
     together = Ensemble.of(dict(searched))
-    even = [100 * float(np.mean(together.covered([n] * len(STEPWISE)))) for n in ns]
-    return {**found, "ensemble": even}
+    even = np.column_stack([together.covered([n] * len(STEPWISE)) for n in ns])
+    return {**{name: values(records, ns) for name, records in searched.items()}, "ensemble": even}
 
 
 def _records(folder: Path) -> Records:
@@ -80,48 +83,57 @@ def _summary(file: Path) -> list[dict[str, Any]]:
     return [{key: entry[key] for key in keys} for entry in json.loads(file.read_text(encoding="utf-8"))]
 
 
-def _table(rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Table:
+def _table(rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Table:
     lines: list[Any] = [
-        (f"{name}, iteration {iteration}", *(f"{value:.1f}" for value in of))
+        (f"{name}, iteration {iteration}", *_cells(of))
         for iteration, found in rows.items()
         for name, of in found.items()
     ]
-    caption = "Theorems proved by N roll-outs (the ensemble: N of each model), unbiased from counts, percent, one seed."
+    caption = (
+        "Theorems proved by N roll-outs (the ensemble: N of each model), unbiased from counts, percent "
+        "[95 % interval over theorems], one seed."
+    )
     return Table(caption, ("", *(f"pass@{n}" for n in ns)), tuple(lines))
 
 
+def _cells(by_theorem: Array) -> list[str]:
+    low, high = percentile_interval(bootstrap_means(by_theorem, num_resamples=2000), 0.95)
+    means = by_theorem.mean(axis=0)
+    return [f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for m, a, b in zip(means, low, high, strict=True)]
+
+
 def _findings(
-    rows: Mapping[int, Mapping[str, Sequence[float]]], added: Mapping[str, list[dict[str, Any]]], ns: Sequence[int]
+    rows: Mapping[int, Mapping[str, Array]], added: Mapping[str, list[dict[str, Any]]], ns: Sequence[int]
 ) -> list[str]:
     before, after = rows[0], rows[1]
-    gains = ", ".join(f"{name} {after[name][-1] - before[name][-1]:+.1f}" for name in before)
+    gains = ", ".join(f"{name} {difference_cells((after[name] - of)[None, :, -1:])[0]}" for name, of in before.items())
     found = ", ".join(f"{name} {of[0]['num_proved']} of {of[0]['num_to_prove']}" for name, of in added.items())
-    best = {n: max(before, key=lambda name: (name != "ensemble", before[name][i])) for i, n in enumerate(ns)}
-    leaders = ", ".join(f"{best[n]} at N = {n}" for n in ns)
+    singles = {name: of.mean(axis=0) for name, of in before.items() if name != "ensemble"}
+    leaders = ", ".join(f"{max(singles, key=lambda name: singles[name][i])} at N = {n}" for i, n in enumerate(ns))
     return [
-        f"Single models, iteration 0: {leaders} proves most.",
+        f"Most theorems of the single models, iteration 0: {leaders}.",
         f"Unproved theorems that the models proved for the next iteration: {found}.",
         f"Points of pass@{ns[-1]} from iteration 0 to 1: {gains}.",
     ]
 
 
-def _csv(rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Table:
+def _csv(rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Table:
     lines = tuple(
-        (name, iteration, n, value / 100)
+        (name, iteration, n, float(value))
         for iteration, found in rows.items()
         for name, of in found.items()
-        for n, value in zip(ns, of, strict=True)
+        for n, value in zip(ns, of.mean(axis=0), strict=True)
     )
     return Table("", ("models", "iteration", "N", "pass@N"), lines)
 
 
-def _plot(path: Path, rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Sequence[int]) -> Any:
+def _plot(path: Path, rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Any:
     panels = {
         f"iteration {iteration}": [
             Line(
                 name,
-                [float(np.log2(n)) for n in ns],
-                of,
+                ns,
+                (100 * of.mean(axis=0)).tolist(),
                 n_passes=float(name.split("= ")[1]) if "= " in name else 1.0,
                 color="#1F2328" if name == "ensemble" else None,
             )
@@ -129,4 +141,4 @@ def _plot(path: Path, rows: Mapping[int, Mapping[str, Sequence[float]]], ns: Seq
         ]
         for iteration, found in rows.items()
     }
-    return plot_lines(path, panels, xlabel="log2 of the roll-outs N", ylabel="theorems proved")
+    return plot_lines(path, panels, xlabel="roll-outs N", ylabel="theorems proved", over_n=True)
