@@ -91,6 +91,11 @@ def test_reasoning_recipes_train_a_real_model(name, data, passatn, test_data, tm
     assert all(entry["rollouts_drawn"] == 4 for entry in steps)
 
 
+def run_script(words):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=500, check=True).stdout
+
+
 @pytest.mark.slow
 def test_the_full_setting_runs_and_goes_on(tmp_path):
     """With a tiny model and a few problems in the layout of MATH and AIME; a second call runs nothing again."""
@@ -113,22 +118,28 @@ def test_the_full_setting_runs_and_goes_on(tmp_path):
     write_jsonl(data / "aime24.jsonl", [{"id": f"a{k}", "problem": f"1+{k}", "answer": f"00{k}"} for k in range(3)])
     script = RECIPES[0].parent / "smollm2-math-full.sh"
     words = ["bash", str(script), str(save_tiny_model(tmp_path / "model")), str(data), str(tmp_path / "out")]
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-    def call():
-        return subprocess.run(
-            [*words, "--num_train_epochs", "1"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=True,
-        ).stdout
-
-    first = call()
+    words += ["--num_train_epochs", "1"]
+    first = run_script(words)
     for n in (1, 16, 256, 4096):
         assert json.loads((tmp_path / "out" / f"n-{n}" / "results.json").read_text())["run"]["n_passes"] == n
         assert len(json.loads((tmp_path / "out" / f"aime24-n-{n}" / "results.json").read_text())["problems"]) == 3
     trained = (tmp_path / "out" / "n-16" / "metrics.jsonl").stat().st_mtime_ns
-    assert call().splitlines()[-1] == first.splitlines()[-1]
+    assert run_script(words).splitlines()[-1] == first.splitlines()[-1]
     assert (tmp_path / "out" / "n-16" / "metrics.jsonl").stat().st_mtime_ns == trained
+
+
+@pytest.mark.slow
+def test_the_sweep_of_reasoning_gym_runs_and_goes_on(tmp_path):
+    """With a tiny model, one family and two arms; a second call shows the same and trains nothing."""
+    words = ["bash", str(RECIPES[0].parent / "smollm2-gym.sh"), str(save_tiny_model(tmp_path / "model"))]
+    words += [str(tmp_path / "out"), "2", "--num-train", "8", "--num-eval", "4", "--families", "lcm"]
+    words += ["--arms", "CE;DCO, N rising"]
+    run_script(words)
+    results = json.loads((tmp_path / "out" / "sweep" / "results.json").read_text())
+    assert [arm["name"] for arm in results["arms"]] == ["CE", "DCO, N rising"]
+    assert [len(arm["trials"]) for arm in results["arms"]] == [12, 12]
+    finals = sorted((tmp_path / "out" / "sweep" / "finals").rglob("final.json"))
+    assert {path.parent.name.rpartition("-")[2] for path in finals} == set("012345"), "three seeds, and three new ones"
+    before = [path.stat().st_mtime_ns for path in finals]
+    run_script(words)
+    assert [path.stat().st_mtime_ns for path in finals] == before

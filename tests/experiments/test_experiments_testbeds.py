@@ -107,6 +107,10 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
         (["goldbach", "--num-eval", "3000"], "there are 2000 even numbers"),
         (["gym", "--num-train", "0"], "--num-train must be at least 1, got 0"),
         (["goldbach", "--num-eval", "-3"], "--num-eval must be at least 1, got -3"),
+        (
+            ["gym", "--arms", "CE;Dco-256"],
+            "--arms: unknown arm 'Dco-256'; there are two, variants, or some of: CE; DCO-256;",
+        ),
         (["math"], "math needs --data"),
         (["math", "--data", "missing.jsonl"], "missing.jsonl"),
     ],
@@ -123,6 +127,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(words, message, tmp_path, monk
     assert stop.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert [path.name for path in tmp_path.rglob("*")] == before
+
+
+def test_arms_can_be_named():
+    assert [*testbeds._chosen_arms("CE; GEM")] == ["CE", "GEM"]
+    assert testbeds._chosen_arms("variants") is testbeds.VARIANTS
+    assert [*testbeds._chosen_arms("two")] == ["CE", "DCO-256"]
 
 
 def test_copies_that_differ_in_signs_count_once():
@@ -165,7 +175,8 @@ def test_programs_are_trained_on_one_solution_and_scored_with_all(tmp_path):
     assert [len(of) for of in files.values()] == [120, 40, 20, 20]
     assert all(isinstance(row["answer"], str) for row in files["train"])
     assert any(isinstance(row["answer"], list) for row in files["test"])
-    assert all(row["metadata"]["statements"] <= 3 for row in files["test"])
+    assert all(row["answer"].count("    xs = ") <= 2 for row in files["pretrain"])
+    assert all(row["answer"].count("    xs = ") == 3 for row in files["train"])
     assert all(len(row["metadata"]["test_list"]) == 12 for name in ("train", "test") for row in files[name])
     spec, _ = read_spec(tmp_path / "sweep.yaml")
     assert [arm.name for arm in spec.arms] == ["CE", "DCO-256"]

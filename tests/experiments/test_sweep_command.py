@@ -10,9 +10,10 @@ import yaml
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError
 from passatn.experiments.sweep import finals as finals_module
+from passatn.experiments.sweep.again import find_sources
 from passatn.experiments.sweep.command import _begin, _inputs
 from passatn.experiments.sweep.spec import read_spec
-from passatn.experiments.sweep.transfer import find_sources, transfer
+from passatn.experiments.sweep.transfer import transfer
 from passatn.experiments.sweep.wise_ft import interpolate
 from tiny_files import additions, write_jsonl
 
@@ -230,6 +231,18 @@ def test_interpolation_with_the_base_starts_from_the_same_finals(passatn, given,
     assert first.stat().st_mtime_ns == before, "what is done is not run again"
     with pytest.raises(ConfigError, match="begun with another training or other problems"):
         interpolate(out, tmp_path / "wise", alphas=[1.0, 0.7])
+    results = (out / "results.json").read_bytes()
+    with pytest.raises(ConfigError, match="holds something else: choose another --output"):
+        interpolate(out, out)
+    assert (out / "results.json").read_bytes() == results
+    # Killed while it trained, and while it averaged: the same again.
+    folder = tmp_path / "wise" / "001"
+    (folder / "chosen.json").unlink()
+    (folder / "average").mkdir()
+    (folder / "average" / "half.safetensors").write_bytes(b"")
+    (folder / "run" / "results.json").unlink()
+    (folder / "run" / "config.yaml").unlink()
+    assert interpolate(out, tmp_path / "wise", alphas=[1.0, 0.5, 0.0]) == shown
     with pytest.raises(ConfigError, match=r"between 0 and 1, 1 among them, got 0\.5$"):
         interpolate(out, tmp_path / "wise", alphas=[0.5])
     with pytest.raises(ConfigError, match=r"between 0 and 1, 1 among them, got 1, 1\.5$"):

@@ -27,7 +27,8 @@ most eight, of which the first is drawn at random and is the only one for an arm
 validation or test problem has them all. The base was taught sums, and which numbers are primes.
 
 programs: Python functions of three statements, to be found from three of their twelve tests (`tasks/mini_programs.py`).
-The base has learnt those of one and two statements. All programs that pass the tests are known, so pass@N is exact.
+The base has learnt those of one and two statements. All programs of that length that pass the tests are known, and
+pass@N is their probability: longer ones, or in other words, do not count.
 """
 
 import argparse
@@ -372,7 +373,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="MATH's training problems, JSON Lines (math)")
     parser.add_argument("--num-train", type=int, default=1000)
     parser.add_argument("--num-eval", type=int, default=500, help="validation problems, and as many test problems")
-    parser.add_argument("--arms", choices=("two", "variants"), default="two")
+    parser.add_argument("--arms", default="two", help='"two", "variants", or names of these: "CE;DCO-256;GEM"')
     parser.add_argument("--pretrain", type=int, help="problems that the base learns from")
     parser.add_argument("--model", help="fine-tune this one: a folder, a .gguf file or a Hub id (math, gym)")
     parser.add_argument("--families", help=f"separated by commas (gym; {','.join(GYM_NEW)})")
@@ -408,7 +409,7 @@ def _make(args: argparse.Namespace) -> None:
     stored = args.output / "testbed.json"
     if stored.exists() and (before := json.loads(stored.read_text())) != sizes:
         raise ConfigError(f"{args.output} was made with {before}: choose another --output")
-    arms = VARIANTS if args.arms == "variants" else ARMS
+    arms = _chosen_arms(args.arms)
     options: dict[str, Any] = {"num_train": args.num_train, "num_eval": args.num_eval, "arms": arms}
     with _remembering(stored, sizes):
         if args.name == "math":
@@ -422,6 +423,17 @@ def _make(args: argparse.Namespace) -> None:
             families = GYM_NEW if args.families is None else args.families.split(",")
             options |= {"model": args.model, "families": families}
         make(args.output, **options)
+
+
+def _chosen_arms(given: str) -> dict[str, dict[str, Any]]:
+    if given in ("two", "variants"):
+        return ARMS if given == "two" else VARIANTS
+    names = [name.strip() for name in given.split(";")]
+    if unknown := [name for name in names if name not in VARIANTS]:
+        raise ConfigError(
+            f"--arms: unknown arm {unknown[0]!r}; there are two, variants, or some of: {'; '.join(VARIANTS)}"
+        )
+    return {name: VARIANTS[name] for name in names}
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class Ensemble:
     def curve(self, ns: Sequence[int]) -> PassAtN | None:
         """pass@N of the ensemble, N samples from each, at the N that are known; None if there are none."""
         known = self.known_ns(ns)
-        return _summary(self._columns(known), known) if known else None
+        return _summary(self.columns(known), known) if known else None
 
     def gains(self, ns: Sequence[int]) -> list[Gain]:
         """Against each model alone with as many samples in all, at the N for which it has them."""
@@ -99,7 +99,7 @@ class Ensemble:
             known = [n for n in self.known_ns(ns) if num_models * n <= self.num_samples[model].min()]
             if not known:
                 continue
-            together = self._columns(known)
+            together = self.columns(known)
             alone = np.column_stack(
                 [pass_at_n(self.num_samples[model], self.num_correct[model], num_models * n) for n in known]
             )
@@ -107,7 +107,7 @@ class Ensemble:
             gains.append(Gain(name, _summary(alone, known), _summary(together, known), difference))
         return gains
 
-    def _columns(self, ns: Sequence[int]) -> Array:
+    def columns(self, ns: Sequence[int]) -> Array:
         """`[theorems, len(ns)]` with n samples from each model."""
         return np.column_stack([self.covered([n] * len(self.names)) for n in ns])
 

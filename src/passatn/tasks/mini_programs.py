@@ -12,8 +12,9 @@ is right if all twelve hold: `metadata["test_list"]` is what the code verifier r
 All programs of at most three statements are known, 1 + S + S² + S³ of them, and so is which of them pass the tests of a
 problem. These are its `answers`: pass@N is exact but for right programs that are longer or written with other words.
 
-A function is what a program does to REFERENCE lists. Those that need three statements are split by function: none of
-the test's is trained on, by whatever program. Base models learn those of one or two statements.
+A function is what a program does to 64 lists. Those that need three statements are split by function; a problem that a
+program of another split's functions would solve too is left out. So no program of a test problem is trained on, nor one
+that does the same. Base models learn the functions of one or two statements.
 
     problems = sample_problems("finetune", 1000, seed=0)
 """
@@ -60,13 +61,13 @@ STATEMENTS = (
 """What a statement assigns to `xs`."""
 
 LONGEST = 3
-LARGEST = 99
-"""A program with a larger number anywhere on the way is no solution of a problem: its numbers would be too long."""
 NUM_SHOWN, NUM_HIDDEN = 3, 9
 NUM_LISTS = 200
-"""The tests of a split are about these; no other split has them."""
+"""The tests of a split are about so many lists; no other split has them."""
+LARGEST = 99
+"""Problems with larger numbers in their tests are left out: a tokenizer has the others as one token each."""
 MOST_ANSWERS = 24
-"""A problem that more programs solve is left out: its tests hardly say anything."""
+"""Problems that more programs solve are left out: their tests hardly say anything."""
 SPLITS: dict[str, range] = {"finetune": range(0, 50), "validation": range(50, 75), "test": range(75, 100)}
 """Percent of the functions of three statements."""
 PIECES = r"assert f\(\[|, \d+|\d+|\]\) == \[|\]\n?|def f\(xs\):\n|    [^\n]*\n?"
@@ -102,7 +103,7 @@ class Pool:
     Attributes:
         lists: the inputs.
         results: the outputs that occur.
-        outputs: `[num_programs, num_lists]`, indices into `results`; −1 where a number on the way exceeds LARGEST.
+        outputs: `[num_programs, num_lists]`, indices into `results`.
     """
 
     def __init__(self, lists: Sequence[Values]) -> None:
@@ -110,7 +111,7 @@ class Pool:
         self.results: list[Values] = []
         self._known: dict[Values, int] = {}
         # Of each statement, the result it makes of each result.
-        self._next: list[dict[int, int]] = [{-1: -1} for _ in STATEMENTS]
+        self._next: list[dict[int, int]] = [{} for _ in STATEMENTS]
         level = np.array([[self._index(values) for values in self.lists]], dtype=np.int32)
         rows = [level]
         for _ in range(LONGEST):
@@ -134,8 +135,7 @@ class Pool:
     def _after(self, step: int, index: int) -> int:
         known = self._next[step]
         if index not in known:
-            values = tuple(_steps()[step](list(self.results[index])))
-            known[index] = self._index(values) if max(values, default=0) <= LARGEST else -1
+            known[index] = self._index(tuple(_steps()[step](list(self.results[index]))))
         return known[index]
 
     def accepted(self, chosen: int, columns: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -169,22 +169,35 @@ def functions() -> tuple[Array, Array]:
 @cache
 def _pool(number: int) -> Pool:
     """That of the split with this number."""
-    return Pool(random_lists(NUM_LISTS, 1 + number))
+    lists = random_lists(len(get_args(Split)) * NUM_LISTS, 1)
+    return Pool(lists[number * NUM_LISTS : (number + 1) * NUM_LISTS])
 
 
-def _candidates(split: Split) -> NDArray[np.intp]:
+@cache
+def belongs(split: Split) -> NDArray[np.bool_]:
+    """`[num_programs]`: whether the function of a program is one of this split's."""
     function, fewest = functions()
     if split == "pretrain":
-        return np.flatnonzero((fewest == 1) | (fewest == 2))
+        return (fewest == 1) | (fewest == 2)
     place = np.random.default_rng(3).permutation(function.max() + 1) % 100
-    return np.flatnonzero((fewest == LONGEST) & np.isin(place[function], SPLITS[split]))
+    return (fewest == LONGEST) & np.isin(place[function], SPLITS[split])
+
+
+def _by_function(split: Split) -> list[NDArray[np.intp]]:
+    """The programs that a problem can be made from, for each function."""
+    function = functions()[0]
+    lengths = np.array([len(one) for one in programs()])
+    chosen = np.flatnonzero(belongs(split) & (lengths <= (2 if split == "pretrain" else LONGEST)))
+    order = chosen[np.argsort(function[chosen], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(function[order])) + 1)
 
 
 def sample_problems(split: Split, count: int, *, seed: int) -> list[Problem]:
     """`count` problems with distinct prompts; the same arguments give the same ones.
 
-    A problem is a function of the split, drawn uniformly, one of its programs, and twelve lists. `answers` has all
-    accepted programs in random order, `metadata` has `test_list` and `statements`, their fewest number.
+    A problem is a function of the split, drawn uniformly, one of its programs, and twelve lists. `answers` has that
+    program, then the other accepted ones in random order, all of them of the split's functions; `metadata` has
+    `test_list`.
 
     Raises:
         ValueError: an unknown split.
@@ -193,36 +206,29 @@ def sample_problems(split: Split, count: int, *, seed: int) -> list[Problem]:
         raise ValueError(f"unknown split {split!r}; there are {', '.join(get_args(Split))}")
     number = get_args(Split).index(split)
     generator = np.random.default_rng([seed, number, 5])
-    pool = _pool(number)
-    of_program = functions()[0]
-    candidates = _candidates(split)
-    order = np.argsort(of_program[candidates], kind="stable")
-    by_function = np.split(candidates[order], np.flatnonzero(np.diff(of_program[candidates][order])) + 1)
+    pool, own, by_function = _pool(number), belongs(split), _by_function(split)
     found: dict[str, Problem] = {}
     while len(found) < count:
         chosen = int(generator.choice(by_function[generator.integers(len(by_function))]))
         columns = generator.choice(len(pool.lists), NUM_SHOWN + NUM_HIDDEN, replace=False)
-        if (problem := _problem(pool, chosen, columns, generator, f"{split}-{len(found)}")) is not None:
-            found.setdefault(problem.prompt, problem)
+        if (tests := _tests(pool, chosen, columns)) is None:
+            continue
+        right = pool.accepted(chosen, columns)
+        if len(right) > MOST_ANSWERS or not own[right].all():
+            continue
+        others = generator.permutation(right[right != chosen])
+        answers = tuple(program(programs()[index]) for index in (chosen, *others))
+        prompt = "\n".join(tests[:NUM_SHOWN]) + "\n"
+        found.setdefault(prompt, Problem(f"{split}-{len(found)}", prompt, answers, None, {"test_list": tests}))
     return list(found.values())
 
 
-def _problem(
-    pool: Pool, chosen: int, columns: NDArray[np.intp], generator: np.random.Generator, name: str
-) -> Problem | None:
-    """None where the tests say too little, or have too large numbers."""
-    results = pool.outputs[chosen, columns]
-    shown = [pool.results[index] for index in results[:NUM_SHOWN]]
-    if results.min() < 0 or not all(shown) or len(set(results.tolist())) < NUM_SHOWN:
+def _tests(pool: Pool, chosen: int, columns: NDArray[np.intp]) -> list[str] | None:
+    """None where they say too little, or have too large numbers."""
+    results = [pool.results[index] for index in pool.outputs[chosen, columns]]
+    if not all(results[:NUM_SHOWN]) or len(set(results)) < NUM_SHOWN or max(map(max, filter(None, results))) > LARGEST:
         return None
-    right = pool.accepted(chosen, columns)
-    if len(right) > MOST_ANSWERS:
-        return None
-    tests = [
-        f"assert f({list(pool.lists[column])}) == {list(pool.results[index])}"
-        for column, index in zip(columns, results, strict=True)
+    return [
+        f"assert f({list(pool.lists[column])}) == {list(result)}"
+        for column, result in zip(columns, results, strict=True)
     ]
-    known = [programs()[index] for index in right]
-    answers = tuple(program(known[index]) for index in generator.permutation(len(known)))
-    metadata = {"test_list": tests, "statements": min(map(len, known))}
-    return Problem(name, "\n".join(tests[:NUM_SHOWN]) + "\n", answers, None, metadata)

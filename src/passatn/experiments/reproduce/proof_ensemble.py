@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from passatn.evaluate import PassAtN
 from passatn.evaluate.pass_at_n import summarize_values
 from passatn.experiments.mini_theorems_report import STEPWISE, ArmRuns, values
@@ -15,12 +12,10 @@ from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.section import Section, Table
-from passatn.experiments.seed_tables import difference_cells
-from passatn.prove.ensemble import Ensemble
+from passatn.prove.ensemble import Ensemble, Gain
 from passatn.report import Curve
 from passatn.report.plots import plot_pass_at_n
 
-Array = NDArray[np.float64]
 NS = (1, 4, 16, 64, 256, 1024)
 WIDER = f"CE, {len(STEPWISE)}N samples"
 TOGETHER = "ensemble, N from each"
@@ -37,30 +32,26 @@ def plan(context: Context) -> Plan:
 def section(context: Context) -> Section:
     stages = Proofs(context)
     runs = stages.arms()
-    ns, proved = by_theorem(runs)
-    columns = {name: _summary(values, ns) for name, values in proved.items()}
+    together = Ensemble.of({run.name: run.last[0] for run in runs if run.name in STEPWISE})
+    columns = curves(runs, together)
     return Section(
         setting=proofs.describe(context),
-        findings=_findings(columns, proved),
+        findings=_findings(columns, together),
         tables=[_table(columns)],
-        csv={"table2.csv": _csv(columns)},
+        csv={"table2.csv": csv(columns)},
         pictures={"table2.png": lambda path: plot_pass_at_n([_drawn(name, of) for name, of in columns.items()], path)},
-        numbers={"ns": list(ns), "num_correct": counts(runs)},
+        numbers={"ns": list(next(iter(columns.values())).ns), "num_correct": counts(runs)},
         sources=stages.sources,
     )
 
 
-def by_theorem(runs: Sequence[ArmRuns]) -> tuple[list[int], dict[str, Array]]:
-    """The N, and by name the estimates of each theorem, `[T, len(ns)]`.
-
-    Of each arm, the ensemble, and cross-entropy with as many samples as all of the ensemble.
-    """
-    together = Ensemble.of({run.name: run.last[0] for run in runs if run.name in STEPWISE})
+def curves(runs: Sequence[ArmRuns], together: Ensemble) -> Mapping[str, PassAtN]:
+    """By name: each arm, the ensemble, and cross-entropy with as many samples as all of the ensemble."""
     size, fewest = len(STEPWISE), int(together.num_samples.min())
     ns = [n for n in NS if size * n <= fewest]
-    found = {run.name: values(run.last[0], ns) for run in runs}
-    even = np.column_stack([together.covered([n] * size) for n in ns])
-    return ns, {**found, TOGETHER: even, WIDER: values(runs[0].last[0], [size * n for n in ns])}
+    found = {run.name: summary(values(run.last[0], ns), ns) for run in runs}
+    wider = values(runs[0].last[0], [size * n for n in ns])
+    return {**found, TOGETHER: summary(together.columns(ns), ns), WIDER: summary(wider, ns)}
 
 
 def counts(runs: Sequence[ArmRuns]) -> dict[str, Any]:
@@ -70,37 +61,43 @@ def counts(runs: Sequence[ArmRuns]) -> dict[str, Any]:
     }
 
 
-def _summary(by_theorem: Any, ns: Sequence[int]) -> PassAtN:
+def summary(by_theorem: Any, ns: Sequence[int]) -> PassAtN:
+    """From estimates of each theorem, `[T, len(ns)]`."""
     return summarize_values(by_theorem, ns, "samples", confidence=0.95, num_resamples=2000, seed=0)
 
 
 def _table(columns: Mapping[str, PassAtN]) -> Table:
     ns = next(iter(columns.values())).ns
-    rows = [
-        (
-            f"N = {n}",
-            *(f"{100 * of.estimate[i]:.1f} [{100 * of.low[i]:.1f}, {100 * of.high[i]:.1f}]" for of in columns.values()),
-        )
-        for i, n in enumerate(ns)
-    ]
+    rows = [(f"N = {n}", *(cell(of, i) for of in columns.values())) for i, n in enumerate(ns)]
     caption = "Theorems proved by N roll-outs, unbiased from counts, percent [95 % interval over theorems], one seed."
     return Table(caption, ("", *columns), tuple(rows))
 
 
-def _findings(columns: Mapping[str, PassAtN], proved: Mapping[str, Array]) -> list[str]:
+def cell(curve: PassAtN, column: int) -> str:
+    """Percent, with the interval."""
+    estimate, low, high = (100 * of[column] for of in (curve.estimate, curve.low, curve.high))
+    return f"{estimate:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _findings(columns: Mapping[str, PassAtN], together: Ensemble) -> list[str]:
     n = columns["CE"].ns[-1]
     at = {name: 100 * of.estimate[-1] for name, of in columns.items()}
     singles = {name: value for name, value in at.items() if name not in (TOGETHER, WIDER)}
     best = max(singles, key=lambda name: singles[name])
-    (gain,) = difference_cells((proved[TOGETHER] - proved[WIDER])[None, :, -1:])
+    gains = ", ".join(f"{gain.name} {_points(gain)}" for gain in together.gains([n]))
     return [
         f"With {n} roll-outs {best} proves most of the single models, {singles[best]:.1f} % (CE {at['CE']:.1f} %).",
-        f"The ensemble with {n} from each proves {at[TOGETHER]:.1f} %, CE with as many in all {at[WIDER]:.1f} %: "
-        f"{gain} points.",
+        f"The ensemble with {n} from each proves {at[TOGETHER]:.1f} %, CE with as many in all {at[WIDER]:.1f} %.",
+        f"Points of the ensemble over one model with as many roll-outs in all: {gains}.",
     ]
 
 
-def _csv(columns: Mapping[str, PassAtN]) -> Table:
+def _points(gain: Gain) -> str:
+    value, low, high = (100 * of[0] for of in (gain.difference.estimate, gain.difference.low, gain.difference.high))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def csv(columns: Mapping[str, PassAtN]) -> Table:
     rows = tuple(
         (name, n, of.estimate[i], of.low[i], of.high[i]) for name, of in columns.items() for i, n in enumerate(of.ns)
     )

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
-from passatn.experiments.mini_theorems_report import STEPWISE, values
+from passatn.evaluate import PassAtN
+from passatn.experiments.mini_theorems_report import values
 from passatn.experiments.reproduce import proofs
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
+from passatn.experiments.reproduce.proof_ensemble import cell, csv, summary
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.experiments.seed_tables import difference_cells
@@ -49,7 +50,7 @@ def section(context: Context) -> Section:
         setting=proofs.describe(context),
         findings=_findings(rows, added, ns),
         tables=[_table(rows, ns)],
-        csv={"table6.csv": _csv(rows, ns)},
+        csv={"table6.csv": csv(_curves(rows, ns))},
         pictures={"table6.png": lambda path: _plot(path, rows, ns)},
         numbers={
             "ns": list(ns),
@@ -69,9 +70,8 @@ def section(context: Context) -> Section:
 
 def proved(searched: Mapping[str, Records], ns: Sequence[int]) -> dict[str, Array]:
     """By the name of the arm, then of the ensemble with N samples from each: estimates by theorem, `[T, len(ns)]`."""
-    together = Ensemble.of(dict(searched))
-    even = np.column_stack([together.covered([n] * len(STEPWISE)) for n in ns])
-    return {**{name: values(records, ns) for name, records in searched.items()}, "ensemble": even}
+    found = {name: values(records, ns) for name, records in searched.items()}
+    return {**found, "ensemble": Ensemble.of(dict(searched)).columns(ns)}
 
 
 def _records(folder: Path) -> Records:
@@ -85,21 +85,13 @@ def _summary(file: Path) -> list[dict[str, Any]]:
 
 def _table(rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Table:
     lines: list[Any] = [
-        (f"{name}, iteration {iteration}", *_cells(of))
-        for iteration, found in rows.items()
-        for name, of in found.items()
+        (label, *(cell(curve, column) for column, _ in enumerate(ns))) for label, curve in _curves(rows, ns).items()
     ]
     caption = (
         "Theorems proved by N roll-outs (the ensemble: N of each model), unbiased from counts, percent "
         "[95 % interval over theorems], one seed."
     )
     return Table(caption, ("", *(f"pass@{n}" for n in ns)), tuple(lines))
-
-
-def _cells(by_theorem: Array) -> list[str]:
-    low, high = percentile_interval(bootstrap_means(by_theorem, num_resamples=2000), 0.95)
-    means = by_theorem.mean(axis=0)
-    return [f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for m, a, b in zip(means, low, high, strict=True)]
 
 
 def _findings(
@@ -117,14 +109,12 @@ def _findings(
     ]
 
 
-def _csv(rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Table:
-    lines = tuple(
-        (name, iteration, n, float(value))
+def _curves(rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> dict[str, PassAtN]:
+    return {
+        f"{name}, iteration {iteration}": summary(of, ns)
         for iteration, found in rows.items()
         for name, of in found.items()
-        for n, value in zip(ns, of.mean(axis=0), strict=True)
-    )
-    return Table("", ("models", "iteration", "N", "pass@N"), lines)
+    }
 
 
 def _plot(path: Path, rows: Mapping[int, Mapping[str, Array]], ns: Sequence[int]) -> Any:

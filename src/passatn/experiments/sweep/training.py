@@ -159,7 +159,7 @@ def run_training(job: Job, wanted: Wanted, stop: Stop = lambda _: False) -> Reco
         with quiet_libraries():
             config = RunConfig.from_mapping(job.settings)
             bar = AfterEpoch(run, read, wanted, ends)
-            finetune.train(config, run, _say_nothing, resume=run.config.exists(), bar=bar)
+            finetune.train(config, run, say_nothing, resume=run.config.exists(), bar=bar)
     scores = read()
     entries = read_entries(run.metrics)
     seen = {entry["step"]: entry["examples_seen"] for entry in entries if "examples_seen" in entry}
@@ -190,5 +190,5 @@ def remove_weights(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _say_nothing(line: str) -> None:
+def say_nothing(line: str) -> None:
     """Notices about the data are the same for every training, and were given once."""

@@ -11,7 +11,6 @@ Trainings that are done are not run again.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +22,19 @@ from passatn.coverage import coverage
 from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
-from passatn.experiments.config import ConfigError, RunConfig, parse_ns
+from passatn.experiments.config import RunConfig, parse_ns
 from passatn.experiments.problems import encode, overlap_notice, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
-from passatn.experiments.sweep.command import SPEC_FILE, check_inputs
-from passatn.experiments.sweep.finals import LEAST_LOG_P, Final, Sweep
-from passatn.experiments.sweep.jobs import Call, run_chains
-from passatn.experiments.sweep.spec import Arm, read_spec
-from passatn.experiments.sweep.summary import target_training
-from passatn.experiments.sweep.training import Array, remove_weights
+from passatn.experiments.sweep.again import Source, find_sources, repeat
+from passatn.experiments.sweep.finals import LEAST_LOG_P
+from passatn.experiments.sweep.training import Array, remove_weights, say_nothing
 from passatn.experiments.training_parts import weight_dtype
 from passatn.sample import score_problems
 from passatn.sample.models import load_model
 
-RESULTS = "results.json"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A final training to be repeated: its settings, and where it stops."""
-
-    arm: str
-    seed: int
-    settings: dict[str, Any]
-    epoch: int
-    """Index of the evaluation after which it stops."""
-    temperature: float
+LOG_P = "log_p.json"
 
 
 class StopAfter(TrainerCallback):
@@ -64,40 +48,6 @@ class StopAfter(TrainerCallback):
             control.should_training_stop = True
 
 
-def find_sources(folder: Path, arms: Sequence[str] | None) -> list[Source]:
-    """The final trainings of a finished sweep for its target_n: by arm, with the seeds that all of them have.
-
-    Raises:
-        ConfigError: no finished sweep there, an arm that it does not have, or inputs that have changed since.
-    """
-    spec, _ = read_spec(folder / SPEC_FILE)
-    if not (folder / RESULTS).exists():
-        raise ConfigError(f"{folder} is not a finished sweep: passatn sweep --resume goes on with it")
-    check_inputs(spec, folder)
-    known = [arm.name for arm in spec.arms]
-    if unknown := [name for name in arms or () if name not in known]:
-        raise ConfigError(f"{folder} has no arm {unknown[0]!r}; its arms: {', '.join(known)}")
-    sweep = Sweep(spec, folder, 0)
-    found = [_of_arm(sweep, arm) for arm in spec.arms if not arms or arm.name in arms]
-    shared = set.intersection(*({source.seed for source in of} for of in found))
-    return [source for of in found for source in of if source.seed in shared]
-
-
-def _of_arm(sweep: Sweep, arm: Arm) -> list[Source]:
-    spec = sweep.spec
-    trial, params = target_training(sweep, arm)
-    found = []
-    for seed in (*spec.seeds, *spec.confirm_seeds):
-        if (final := Final.load(sweep.final_folder(arm, trial, seed))) is None:
-            continue
-        at = final.at(spec.target_n)
-        settings = sweep.job(arm, params, seed, Path()).settings
-        # The last checkpoint is for resuming; what was evaluated is known.
-        settings |= {"eval_data": None, "eval_split": None, "eval_temperatures": None, "save_total_limit": 1}
-        found.append(Source(arm.name, seed, settings, at.epoch, at.temperature))
-    return found
-
-
 def new_problems_config(source: Source, preset: str | None) -> RunConfig:
     """How the new problems are read and written down for the model: as in the sweep, but for their file's layout."""
     return RunConfig(template=RunConfig.from_mapping(source.settings).template, preset=preset)
@@ -105,14 +55,14 @@ def new_problems_config(source: Source, preset: str | None) -> RunConfig:
 
 def run_source(source: Source, folder: Path, data: str, preset: str | None) -> str:
     """Train one of them and write the new problems' log p to `log_p.json`, unless that is done."""
-    written = folder / "log_p.json"
+    written = folder / LOG_P
     run = RunDirectory(folder / "run")
     if not written.exists():
         config = RunConfig.from_mapping(source.settings)
         with quiet_libraries():
             if not run.is_finished:
                 stop = StopAfter(source.epoch + 1)
-                finetune.train(config, run, _say_nothing, resume=run.config.exists(), bar=stop)
+                finetune.train(config, run, say_nothing, resume=run.config.exists(), bar=stop)
             model, tokenizer = load_model(
                 str(run.model), dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code
             )
@@ -132,10 +82,6 @@ def run_source(source: Source, folder: Path, data: str, preset: str | None) -> s
         write_atomically(written, (json.dumps(record) + "\n").encode())
     remove_weights(folder / "run")
     return f"{source.arm}, seed {source.seed}"
-
-
-def _say_nothing(line: str) -> None:
-    """Notices about the training data were given when the sweep ran."""
 
 
 def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
@@ -178,28 +124,12 @@ def transfer(
     sources = find_sources(sweep, arms)
     new = read_problems(data, new_problems_config(sources[0], preset), split=None)
     digest = "\n".join(json.dumps(problem.to_record(), ensure_ascii=False) for problem in new)
-    folders = [output / f"{number:03d}" for number, _ in enumerate(sources)]
-    for source, folder in zip(sources, folders, strict=True):
-        check_same(source, digest, folder)
     config = RunConfig.from_mapping(sources[0].settings)
     trained = read_problems(config.train_data, config, split=config.train_split)
     if overlap := overlap_notice(list(trained), list(new)):
         print(f"warning: {overlap}", flush=True)
-    calls = [
-        [Call(run_source, (source, folder, data, preset))] for source, folder in zip(sources, folders, strict=True)
-    ]
-    run_chains(calls, workers, lambda note: print(f"done: {note}", flush=True))
-    records = [json.loads((folder / "log_p.json").read_text(encoding="utf-8")) for folder in folders]
-    write_atomically(output / RESULTS, (json.dumps(records) + "\n").encode())
+    records = repeat(sources, output, digest, run_source, (data, preset), written=LOG_P, workers=workers)
     return table(records, ns)
-
-
-def check_same(source: Source, digest: str, folder: Path) -> None:
-    """Each folder remembers what it is of: other problems, or another training, would mix two experiments."""
-    path, text = folder / "source.json", json.dumps([source.settings, source.epoch, digest], sort_keys=True)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{folder} was begun with another training or other problems: choose another --output")
-    write_atomically(path, text.encode())
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ python -m passatn.experiments.sweep.wise_ft sweeps/mini-math --arms "CE;DCO-256"
 A sweep keeps no weights. Each arm's settings for target_n are trained again with the same seeds, confirming ones too
 if all arms have them, and interpolated after every epoch. For each N and seed, α, epoch and temperature are chosen
 together on the sweep's validation problems, and the test problems are scored at that choice, and at the one with α = 1
-(the model itself). Trainings that are done are not run again. Models have to be folders of safetensors.
+(the model itself). Trainings that are done are not run again; one that was killed starts again. The base has to be a
+folder of safetensors.
 """
 
 import argparse
@@ -30,24 +31,24 @@ from passatn.experiments.problems import encode, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
-from passatn.experiments.sweep.command import SPEC_FILE
+from passatn.experiments.sweep.again import Source, find_sources, repeat
+from passatn.experiments.sweep.command import INPUTS_FILE, SPEC_FILE
 from passatn.experiments.sweep.finals import LEAST_LOG_P
-from passatn.experiments.sweep.jobs import Call, run_chains
 from passatn.experiments.sweep.spec import SweepSpec, read_spec
-from passatn.experiments.sweep.training import Array, remove_weights, step_of
-from passatn.experiments.sweep.transfer import RESULTS, Source, check_same, find_sources
+from passatn.experiments.sweep.training import Array, remove_weights, say_nothing, step_of
 from passatn.experiments.training_parts import weight_dtype
 from passatn.sample import score_problems
 from passatn.sample.models import load_model
 from passatn.train.averaging import average_models
 
+CHOSEN_FILE = "chosen.json"
 ALPHAS = (1.0, 0.9, 0.8, 0.65, 0.5, 0.3)
 ITSELF, CHOSEN = "α = 1", "α chosen"
 
 
 def run_source(source: Source, folder: Path, spec: SweepSpec, alphas: Sequence[float]) -> str:
     """Train one of them, and write what was chosen and the test problems' log p to `chosen.json`, unless done."""
-    written = folder / "chosen.json"
+    written = folder / CHOSEN_FILE
     run = RunDirectory(folder / "run")
     if not written.exists():
         # Without the optimizer's state a checkpoint's model is the average of weights, where there is one.
@@ -55,20 +56,18 @@ def run_source(source: Source, folder: Path, spec: SweepSpec, alphas: Sequence[f
         config = RunConfig.from_mapping(settings)
         with quiet_libraries():
             if not run.is_finished:
-                finetune.train(config, run, _say_nothing, overwrite=run.config.exists())
+                shutil.rmtree(folder / "run", ignore_errors=True)
+                finetune.train(config, run, say_nothing)
         record = _choose_and_test(source, config, run, spec, alphas, folder / "average")
         write_atomically(written, (json.dumps(record) + "\n").encode())
     remove_weights(folder / "run")
     return f"{source.arm}, seed {source.seed}"
 
 
-def _say_nothing(line: str) -> None:
-    """Notices about the training data were given when the sweep ran."""
-
-
 def _choose_and_test(
     source: Source, config: RunConfig, run: RunDirectory, spec: SweepSpec, alphas: Sequence[float], scratch: Path
 ) -> dict[str, Any]:
+    shutil.rmtree(scratch, ignore_errors=True)  # of a killed call
     steps = sorted(run.checkpoints.glob("checkpoint-*"), key=step_of)
     validation = [
         [_score(config, checkpoint, alpha, scratch, spec, spec.temperatures, test=False)[1] for checkpoint in steps]
@@ -136,7 +135,7 @@ def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
             by_seed = points_cell((chosen[arm] - itself).mean(axis=(1, 2)))
             alphas = ", ".join(f"{one['alpha']:g}" for _, one in _rows(records, arm, n, CHOSEN))
             rows.append([str(n), arm, *cells, paired_cell(gain), by_seed, against, alphas])
-    seeds, problems, _ = itself.shape
+    seeds, problems, _ = _by_seed(records, arms[0], ns[0], ITSELF).shape
     return f"{problems} problems, {seeds} seeds\n\n{markdown(rows)}"
 
 
@@ -166,17 +165,21 @@ def interpolate(
         )
     spec, _ = read_spec(sweep / SPEC_FILE)
     sources = [replace(source, epoch=-1, temperature=1.0) for source in find_sources(sweep, arms)]
-    digest = json.dumps([*alphas, *spec.ns, *spec.temperatures])
-    folders = [output / f"{number:03d}" for number, _ in enumerate(sources)]
-    for source, folder in zip(sources, folders, strict=True):
-        check_same(source, digest, folder)
-    calls = [
-        [Call(run_source, (source, folder, spec, alphas))] for source, folder in zip(sources, folders, strict=True)
-    ]
-    run_chains(calls, workers, lambda note: print(f"done: {note}", flush=True))
-    records = [json.loads((folder / "chosen.json").read_text(encoding="utf-8")) for folder in folders]
-    write_atomically(output / RESULTS, (json.dumps(records) + "\n").encode())
+    for source in sources:
+        _check_base(source)
+    inputs = json.loads((sweep / INPUTS_FILE).read_text(encoding="utf-8"))
+    digest = json.dumps([*alphas, *spec.ns, *spec.temperatures, inputs, spec.validation_split, spec.test_split])
+    records = repeat(sources, output, digest, run_source, (spec, alphas), written=CHOSEN_FILE, workers=workers)
     return table(records, spec.ns)
+
+
+def _check_base(source: Source) -> None:
+    """Before anything is trained: whether the base can be averaged with."""
+    model = Path(source.settings["model"])
+    if source.settings.get("lora") is not None:
+        raise ConfigError(f"{source.arm}: with lora only an adapter is trained, which has no base to interpolate with")
+    if not list(model.glob("*.safetensors")):
+        raise ConfigError(f"{model}: weights are averaged between folders of safetensors: download or convert the base")
 
 
 def main() -> None:

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Four families of reasoning-gym with SmolLM2-135M: cross-entropy, DCO-256 and a rising N, each tuned on validation (twelve
+# trials), three seeds on test and three new ones for the finalist. About a minute a training on one GPU.
+#
+#   bash recipes/smollm2-gym.sh SmolLM2-135M-Instruct.Q4_1.gguf runs/gym 6 [options of the testbed …]
+#
+# The third word is the number of trainings side by side. What is finished is not run again.
+set -euo pipefail
+model=$1 output=$2 workers=$3
+shift 3
+python -m passatn.experiments.testbeds gym --model "$model" --num-eval 1000 --arms "CE;DCO-256;DCO, N rising" \
+  --output "$output/testbed" "$@"
+resume=()
+if [ -d "$output/sweep" ]; then resume=(--resume); fi
+passatn sweep "$output/testbed/sweep.yaml" --output "$output/sweep" --workers "$workers" "${resume[@]}"
