@@ -240,7 +240,6 @@ def test_interpolation_with_the_base_starts_from_the_same_finals(passatn, given,
     (folder / "chosen.json").unlink()
     (folder / "average").mkdir()
     (folder / "average" / "half.safetensors").write_bytes(b"")
-    (folder / "run" / "results.json").unlink()
     (folder / "run" / "config.yaml").unlink()
     assert interpolate(out, tmp_path / "wise", alphas=[1.0, 0.5, 0.0]) == shown
     with pytest.raises(ConfigError, match=r"between 0 and 1, 1 among them, got 0\.5$"):
