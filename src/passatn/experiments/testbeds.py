@@ -281,7 +281,7 @@ def programs(
     rate = {"learning_rate": 2e-3, "per_device_train_batch_size": 64, "weight_decay": 0.1, "adam_beta2": 0.98}
     _pretrain(output, model, tokenizer, "raw", {**rate, "lr_scheduler_type": "cosine", "num_train_epochs": 1})
     _write_sweep(
-        output, "raw", epochs=5, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms, has_new_tokens=False
+        output, "raw", epochs=12, ns=[1, 16, 256], rates=(1e-4, 4e-3), trials=12, arms=arms, has_new_tokens=False
     )
 
 
