@@ -24,17 +24,15 @@ def context(tmp_path, name, **options):
 def test_table_2_is_of_unbiased_estimates(tmp_path, monkeypatch):
     monkeypatch.setattr(Proofs, "arms", lambda self: runs())
     section = proof_ensemble.section(context(tmp_path, "table2"))
-    columns = dict(zip(section.tables[0].columns, section.tables[0].rows[0], strict=True))
-    assert columns[""] == "N = 1"
-    assert columns["CE"].startswith("20.0 [")
+    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert section.tables[0].columns == ("", "N = 1", "N = 4")  # 5 · 16 is more than 20
+    assert rows["CE"][0].startswith("20.0 [")
     # One sample of each: theorem 0 by CE alone, theorem 1 by either of two models.
-    assert columns["ensemble, N from each"].startswith(f"{100 * (0.4 + 1 - 0.6 * 0.5) / 2:.1f} [")
-    assert columns["CE, 5N samples"].startswith(f"{50 * float(pass_at_n(20, 8, 5)):.1f} [")
-    assert [row[0] for row in section.tables[0].rows] == ["N = 1", "N = 4"]  # 5 · 16 is more than 20
+    assert rows["ensemble, N from each"][0].startswith(f"{100 * (0.4 + 1 - 0.6 * 0.5) / 2:.1f} [")
+    assert rows["CE, 5N samples"][0].startswith(f"{50 * float(pass_at_n(20, 8, 5)):.1f} [")
     assert section.numbers["num_correct"]["whole proof"] == {"t0": [2, 20], "t1": [2, 20]}
     assert "N_eff = 8 proves most" in section.findings[0]
-    last = dict(zip(section.tables[0].columns, section.tables[0].rows[-1], strict=True))
-    ensemble, wider = (float(last[name].split()[0]) for name in ("ensemble, N from each", "CE, 5N samples"))
+    ensemble, wider = (float(rows[name][-1].split()[0]) for name in ("ensemble, N from each", "CE, 5N samples"))
     assert f"{ensemble:.1f} %, CE with as many in all {wider:.1f} %" in section.findings[1]
     gains = section.findings[2].split(": ")[1]
     name, gain, *_ = gains.split(" ")

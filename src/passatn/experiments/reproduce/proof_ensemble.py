@@ -68,9 +68,9 @@ def summary(by_theorem: Any, ns: Sequence[int]) -> PassAtN:
 
 def _table(columns: Mapping[str, PassAtN]) -> Table:
     ns = next(iter(columns.values())).ns
-    rows = [(f"N = {n}", *(cell(of, i) for of in columns.values())) for i, n in enumerate(ns)]
+    rows = [(name, *(cell(of, i) for i, _ in enumerate(ns))) for name, of in columns.items()]
     caption = "Theorems proved by N roll-outs, unbiased from counts, percent [95 % interval over theorems], one seed."
-    return Table(caption, ("", *columns), tuple(rows))
+    return Table(caption, ("", *(f"N = {n}" for n in ns)), tuple(rows))
 
 
 def cell(curve: PassAtN, column: int) -> str:
