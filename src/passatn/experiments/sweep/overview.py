@@ -57,6 +57,10 @@ def over_epochs(results: dict[str, Any], arm: str) -> Array:
     return 100 * np.mean([curve + curve[-1:] * (epochs - len(curve)) for curve in curves], axis=0)
 
 
+STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 4)), (0, (1, 4)))
+"""Of the lines of a sweep."""
+
+
 def draw(sweeps: dict[str, dict[str, Any]], path: Path) -> None:
     """Write the picture."""
     rows = sum(len(gains(results)) for results in sweeps.values()) + 1.6 * len(sweeps)
@@ -90,11 +94,11 @@ def _draw_epochs(axes: Any, sweeps: dict[str, dict[str, Any]]) -> None:
         for arm, colour in shown:
             values = over_epochs(results, arm)
             along = np.linspace(0, 1, len(values) + 1)[1:]
-            axes.plot(along, values, color=colour, ls=("-", "--", ":", "-.")[number % 4], label=f"{name}, {arm}")
+            axes.plot(along, values, color=colour, ls=STYLES[number % len(STYLES)], label=f"{name}, {arm}")
     axes.set_title("Nothing tuned, on validation")
     axes.set_xlabel("share of the training")
     axes.set_ylabel("% pass@N, mean over random settings", color=MUTED)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, handlelength=3.5)
 
 
 def overview_table(sweeps: dict[str, dict[str, Any]]) -> str:
