@@ -1,6 +1,7 @@
 """Tables 2 and 6 and figure 2 (c): from stored searches, and once from generated theorems on."""
 
 import json
+import shutil
 
 import pytest
 
@@ -64,6 +65,9 @@ def test_table_6_is_of_unbiased_estimates(tmp_path, monkeypatch):
     assert section.csv["table6.csv"].columns == ("models", "N", "pass@N", "low", "high")
     assert len(rows) == 12
     assert "CE 2 of 6" in section.findings[1]
+    shutil.rmtree(folders["CE"] / "iteration-1")
+    stays = {row[0]: row[1:] for row in proof_table.section(context(tmp_path, "table6")).tables[0].rows}
+    assert stays["CE, iteration 1"] == rows["CE, iteration 0"], "it proved nothing, and was not trained again"
     assert f"N_eff = 16 {100 - 0.0:+.1f} [+100.0, +100.0]" in section.findings[2]
     assert f"CE {100 - 50 * float(pass_at_n(20, 8, 16)):+.1f} [" in section.findings[2]
 
