@@ -103,7 +103,7 @@ def _findings(
     leaders = ", ".join(f"{max(singles, key=lambda name: singles[name][i])} at N = {n}" for i, n in enumerate(ns))
     return [
         f"Most theorems of the single models, iteration 0: {leaders}.",
-        f"Unproved theorems that the models proved for the next iteration: {found} (without one a model stays as it was).",
+        f"Unproved theorems that the models proved for the next iteration: {found} (without one it stays as it was).",
         f"Points of pass@{ns[-1]} from iteration 0 to 1: {gains}.",
     ]
 
