@@ -9,8 +9,7 @@
 set -euo pipefail
 model=$1 output=$2 workers=$3
 shift 3
-python -m passatn.experiments.testbeds gym --model "$model" --num-eval 1000 \
-  --output "$output/testbed" "$@"
+python -m passatn.experiments.testbeds gym --model "$model" --num-eval 1000 --output "$output/testbed" "$@"
 resume=()
-if [ -d "$output/sweep" ]; then resume=(--resume); fi
+if [ -f "$output/sweep/sweep.yaml" ]; then resume=(--resume); fi
 passatn sweep "$output/testbed/sweep.yaml" --output "$output/sweep" --workers "$workers" "${resume[@]}"

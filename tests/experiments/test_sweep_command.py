@@ -190,7 +190,7 @@ def test_final_trainings_come_out_the_same_when_they_are_repeated(passatn, given
     for other, preset, arms in ((data / "train.jsonl", None, None), (new, "math", ["DCO 16"])):
         with pytest.raises(ConfigError, match="begun with another training or other problems"):
             transfer(out, str(other), tmp_path / "other", preset=preset, ns=[1], arms=arms)
-    with pytest.raises(ConfigError, match=r"no arm 'DCO'; its arms: CE, DCO 16"):
+    with pytest.raises(ConfigError, match=r"no arm 'DCO'; its arms: CE; DCO 16"):
         find_sources(out, ["DCO"])
     assert [(source.arm, source.seed) for source in find_sources(out, ["DCO 16"])] == [("DCO 16", 0), ("DCO 16", 1)]
     (out / "results.json").unlink()

@@ -90,7 +90,7 @@ class Ensemble:
     def curve(self, ns: Sequence[int]) -> PassAtN | None:
         """pass@N of the ensemble, N samples from each, at the N that are known; None if there are none."""
         known = self.known_ns(ns)
-        return _summary(self.columns(known), known) if known else None
+        return summary(self.columns(known), known) if known else None
 
     def gains(self, ns: Sequence[int]) -> list[Gain]:
         """Against each model alone with as many samples in all, at the N for which it has them."""
@@ -104,7 +104,7 @@ class Ensemble:
                 [pass_at_n(self.num_samples[model], self.num_correct[model], num_models * n) for n in known]
             )
             difference = metric_curve("gain", together - alone, known, is_fraction=False)
-            gains.append(Gain(name, _summary(alone, known), _summary(together, known), difference))
+            gains.append(Gain(name, summary(alone, known), summary(together, known), difference))
         return gains
 
     def columns(self, ns: Sequence[int]) -> Array:
@@ -112,5 +112,6 @@ class Ensemble:
         return np.column_stack([self.covered([n] * len(self.names)) for n in ns])
 
 
-def _summary(values: Array, ns: Sequence[int]) -> PassAtN:
+def summary(values: Array, ns: Sequence[int]) -> PassAtN:
+    """From estimates of each theorem, `[T, len(ns)]`, with 95 % intervals over theorems."""
     return summarize_values(values, ns, "samples", confidence=0.95, num_resamples=2000, seed=0)

@@ -6,8 +6,8 @@
                                                      xs = [x + 1 for x in xs]
                                                      return xs
 
-The prompt shows three assertions, nine more are hidden, and a program
-is right if all twelve hold: `metadata["test_list"]` is what the code verifier runs (MBPP's format).
+The prompt shows three assertions, nine more are hidden, and a program is right if all twelve hold:
+`metadata["test_list"]` is what the code verifier runs (MBPP's format).
 
 All programs of at most three statements are known, 1 + S + S² + S³ of them, and so is which of them pass the tests of a
 problem. These are its `answers`: pass@N is exact but for right programs that are longer or written with other words.

@@ -5,14 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from passatn.evaluate import PassAtN
-from passatn.evaluate.pass_at_n import summarize_values
 from passatn.experiments.mini_theorems_report import STEPWISE, ArmRuns, values
 from passatn.experiments.reproduce import proofs
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.section import Section, Table
-from passatn.prove.ensemble import Ensemble, Gain
+from passatn.prove.ensemble import Ensemble, Gain, summary
 from passatn.report import Curve
 from passatn.report.plots import plot_pass_at_n
 
@@ -59,11 +58,6 @@ def counts(runs: Sequence[ArmRuns]) -> dict[str, Any]:
     return {
         run.name: {record.theorem: [record.num_correct, record.num_samples] for record in run.last[0]} for run in runs
     }
-
-
-def summary(by_theorem: Any, ns: Sequence[int]) -> PassAtN:
-    """From estimates of each theorem, `[T, len(ns)]`."""
-    return summarize_values(by_theorem, ns, "samples", confidence=0.95, num_resamples=2000, seed=0)
 
 
 def _table(columns: Mapping[str, PassAtN]) -> Table:

@@ -13,11 +13,11 @@ from passatn.experiments.mini_theorems_report import values
 from passatn.experiments.reproduce import proofs
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
-from passatn.experiments.reproduce.proof_ensemble import cell, csv, summary
+from passatn.experiments.reproduce.proof_ensemble import cell, csv
 from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.experiments.seed_tables import difference_cells
-from passatn.prove.ensemble import Ensemble
+from passatn.prove.ensemble import Ensemble, summary
 from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
 from passatn.report.reproduce_plots import Line, plot_lines

@@ -46,7 +46,7 @@ def find_sources(folder: Path, arms: Sequence[str] | None) -> list[Source]:
     check_inputs(spec, folder)
     known = [arm.name for arm in spec.arms]
     if unknown := [name for name in arms or () if name not in known]:
-        raise ConfigError(f"{folder} has no arm {unknown[0]!r}; its arms: {', '.join(known)}")
+        raise ConfigError(f"{folder} has no arm {unknown[0]!r}; its arms: {'; '.join(known)}")
     sweep = Sweep(spec, folder, 0)
     found = [_of_arm(sweep, arm) for arm in spec.arms if not arms or arm.name in arms]
     shared = set.intersection(*({source.seed for source in of} for of in found))

@@ -27,7 +27,7 @@ from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError, RunConfig
-from passatn.experiments.problems import encode, read_problems
+from passatn.experiments.problems import EncodedProblems, encode, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
@@ -38,7 +38,7 @@ from passatn.experiments.sweep.spec import SweepSpec, read_spec
 from passatn.experiments.sweep.training import Array, remove_weights, say_nothing, step_of
 from passatn.experiments.training_parts import weight_dtype
 from passatn.sample import score_problems
-from passatn.sample.models import load_model
+from passatn.sample.models import load_model, load_tokenizer
 from passatn.train.averaging import average_models
 
 CHOSEN_FILE = "chosen.json"
@@ -69,52 +69,50 @@ def _choose_and_test(
 ) -> dict[str, Any]:
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed call
     steps = sorted(run.checkpoints.glob("checkpoint-*"), key=step_of)
-    validation = [
-        [_score(config, checkpoint, alpha, scratch, spec, spec.temperatures, test=False)[1] for checkpoint in steps]
-        for alpha in alphas
-    ]
-    scores = np.array(validation)  # [alphas, epochs, problems, temperatures]
+    with quiet_libraries():
+        tokenizer = load_tokenizer(str(steps[0]), trust_remote_code=config.trust_remote_code)
+        validation, test = (
+            encode(read_problems(name, config, split=split), config, tokenizer, limit=None)
+            for name, split in ((spec.validation, spec.validation_split), (spec.test, spec.test_split))
+        )
+
+    def score(checkpoint: Path, alpha: float, problems: EncodedProblems, temperatures: Sequence[float]) -> Array:
+        model = _interpolated(config, checkpoint, alpha, scratch)
+        return np.maximum(score_problems(model, problems.answers, temperatures=temperatures), LEAST_LOG_P)
+
+    # [alphas, epochs, problems, temperatures]
+    scores = np.array([[score(step, alpha, validation, spec.temperatures) for step in steps] for alpha in alphas])
     rows = []
     for n in spec.ns:
         means = coverage(scores, n).mean(axis=2)
-        for name, among in ((ITSELF, [alphas.index(1.0)]), (CHOSEN, range(len(alphas)))):
-            best = np.unravel_index(np.argmax(means[list(among)]), (len(among), *means.shape[1:]))
-            alpha, epoch, temperature = alphas[list(among)[best[0]]], int(best[1]), spec.temperatures[best[2]]
-            ids, log_p = _score(config, steps[epoch], alpha, scratch, spec, [temperature], test=True)
+        for name, among in ((ITSELF, [alphas.index(1.0)]), (CHOSEN, list(range(len(alphas))))):
+            best = np.unravel_index(np.argmax(means[among]), (len(among), *means.shape[1:]))
+            alpha, epoch, temperature = alphas[among[best[0]]], int(best[1]), spec.temperatures[best[2]]
             rows.append(
                 {
-                    "n": n, "which": name, "alpha": alpha, "epoch": epoch, "temperature": temperature, "ids": ids,
-                    "validation": float(means[list(among)][best]), "log_p": log_p[:, 0].tolist(),
+                    "n": n,
+                    "which": name,
+                    "alpha": alpha,
+                    "epoch": epoch,
+                    "temperature": temperature,
+                    "ids": [problem.id for problem in test.problems],
+                    "validation": float(means[among][best]),
+                    "log_p": score(steps[epoch], alpha, test, [temperature])[:, 0].tolist(),
                 }
-            )  # fmt: skip
+            )
     return {"arm": source.arm, "seed": source.seed, "chosen": rows}
 
 
-def _score(
-    config: RunConfig,
-    checkpoint: Path,
-    alpha: float,
-    scratch: Path,
-    spec: SweepSpec,
-    temperatures: Sequence[float],
-    *,
-    test: bool,
-) -> tuple[list[str], Array]:
-    """Ids and log p `[problems, temperatures]` of the validation or test problems, α of the way from the base."""
+def _interpolated(config: RunConfig, checkpoint: Path, alpha: float, scratch: Path) -> Any:
+    """The model α of the way from the base to a checkpoint, on the GPU if there is one."""
     with quiet_libraries():
         if alpha != 1:
             average_models([Path(config.model), checkpoint], scratch, alpha=alpha, overwrite=True)
-        folder = checkpoint if alpha == 1 else scratch
-        model, tokenizer = load_model(
-            str(folder), dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code
-        )
+        folder = str(checkpoint if alpha == 1 else scratch)
+        model, _ = load_model(folder, dtype=weight_dtype(config), trust_remote_code=config.trust_remote_code)
         shutil.rmtree(scratch, ignore_errors=True)
-        name, split = (spec.test, spec.test_split) if test else (spec.validation, spec.validation_split)
-        problems = encode(read_problems(name, config, split=split), config, tokenizer, limit=None)
     device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
-    log_p = score_problems(model, problems.answers, temperatures=temperatures)
-    return [problem.id for problem in problems.problems], np.maximum(log_p, LEAST_LOG_P)
+    return model.to(device)
 
 
 def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
@@ -133,22 +131,21 @@ def table(records: Sequence[dict[str, Any]], ns: Sequence[int]) -> str:
             cells = [spread_cells(of.mean(axis=1))[0] for of in (itself, chosen[arm])]
             against = "" if arm == arms[0] else paired_cell(compare_repeats(chosen[arms[0]], chosen[arm], [n]))
             by_seed = points_cell((chosen[arm] - itself).mean(axis=(1, 2)))
-            alphas = ", ".join(f"{one['alpha']:g}" for _, one in _rows(records, arm, n, CHOSEN))
+            alphas = ", ".join(f"{one['alpha']:g}" for one in _rows(records, arm, n, CHOSEN))
             rows.append([str(n), arm, *cells, paired_cell(gain), by_seed, against, alphas])
     seeds, problems, _ = _by_seed(records, arms[0], ns[0], ITSELF).shape
     return f"{problems} problems, {seeds} seeds\n\n{markdown(rows)}"
 
 
-def _rows(records: Sequence[dict[str, Any]], arm: str, n: int, which: str) -> list[tuple[int, dict[str, Any]]]:
+def _rows(records: Sequence[dict[str, Any]], arm: str, n: int, which: str) -> list[dict[str, Any]]:
+    """In the order of seeds."""
     mine = sorted((record for record in records if record["arm"] == arm), key=lambda record: record["seed"])
-    return [
-        (record["seed"], row) for record in mine for row in record["chosen"] if (row["n"], row["which"]) == (n, which)
-    ]
+    return [row for record in mine for row in record["chosen"] if (row["n"], row["which"]) == (n, which)]
 
 
 def _by_seed(records: Sequence[dict[str, Any]], arm: str, n: int, which: str) -> Array:
     """pass@N of each problem, `[S, P, 1]`, in the order of seeds."""
-    return np.stack([coverage(np.array(row["log_p"]), n)[:, None] for _, row in _rows(records, arm, n, which)])
+    return np.stack([coverage(np.array(row["log_p"]), n)[:, None] for row in _rows(records, arm, n, which)])
 
 
 def interpolate(
@@ -164,6 +161,7 @@ def interpolate(
             f"alphas lie between 0 and 1, 1 among them, got {', '.join(f'{alpha:g}' for alpha in alphas)}"
         )
     spec, _ = read_spec(sweep / SPEC_FILE)
+    # Epoch and temperature are chosen here, with α.
     sources = [replace(source, epoch=-1, temperature=1.0) for source in find_sources(sweep, arms)]
     for source in sources:
         _check_base(source)
@@ -182,6 +180,13 @@ def _check_base(source: Source) -> None:
         raise ConfigError(f"{model}: weights are averaged between folders of safetensors: download or convert the base")
 
 
+def _parse_alphas(given: str) -> list[float]:
+    try:
+        return [float(alpha) for alpha in given.split(",")]
+    except ValueError:
+        raise ConfigError(f"--alphas: expected numbers separated by commas, got {given!r}") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, help="the folder of a finished sweep")
@@ -192,7 +197,7 @@ def main() -> None:
     args = parser.parse_args()
     arms = [name.strip() for name in args.arms.split(";")] if args.arms else None
     try:
-        alphas = [float(alpha) for alpha in args.alphas.split(",")]
+        alphas = _parse_alphas(args.alphas)
         shown = interpolate(args.sweep, args.output, alphas=alphas, arms=arms, workers=args.workers)
     except (ValueError, OSError) as error:
         parser.error(str(error))
