@@ -1,22 +1,23 @@
 """Proof search while its processes are killed: Lean's, and the command itself. The records are the undisturbed ones."""
 
 import contextlib
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lean_proofs import require_lean
 
-from passatn.lean import Goal, LeanPool, ProofState, Step
+from passatn.lean import Goal, LeanPool, Step
+from passatn.lean.worker import Task
 from passatn.prove.loop import SearchLoop
 from passatn.prove.proof_checks import embedded_checks
 from passatn.prove.record_files import RecordFiles, missing_slices, read_records
@@ -54,26 +55,22 @@ def records_with(pool: LeanPool, model: Path) -> list[dict[str, Any]]:
 
 
 class Endangered(LeanPool):
-    """Loses a process every 40 answers: the one that has lived longest, so that no tactic is struck three times."""
+    """Loses each process after its 20th answer, over the tactics it had ahead: none of them is struck three times."""
 
     def __init__(self) -> None:
         super().__init__(num_workers=2)
         self.killed: list[int] = []
-        self._seen: dict[int, None] = {}
-        self._num_answers = itertools.count(1)
+        self._num_answers: Counter[str] = Counter()
 
-    def submit(self, state: ProofState, tactic: str) -> "Future[Step]":
-        future = super().submit(state, tactic)
-        future.add_done_callback(self._answered)
-        return future
-
-    def _answered(self, _: "Future[Step]") -> None:
-        self._seen.update(dict.fromkeys(self.pids))
-        oldest = next((pid for pid in self._seen if pid in self.pids and pid not in self.killed), None)
-        if next(self._num_answers) % 40 == 0 and oldest is not None:
-            self.killed.append(oldest)
+    def _finish(self, task: Task, step: Step | Exception) -> None:
+        super()._finish(task, step)
+        thread = threading.current_thread().name
+        self._num_answers[thread] += 1
+        pid = next(w.pid for w, t in zip(self._workers, self._threads, strict=True) if t.name == thread)
+        if self._num_answers[thread] % 20 == 0 and pid is not None:
+            self.killed.append(pid)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(oldest, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
 
 
 def test_lean_processes_that_are_killed_do_not_change_a_record(model: Path) -> None:
