@@ -1,23 +1,17 @@
 """Proof search while its processes are killed: Lean's, and the command itself. The records are the undisturbed ones."""
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lean_proofs import require_lean
+from lean_proofs import EndangeredPool, require_lean
 
-from passatn.lean import Goal, LeanPool, Step
-from passatn.lean.worker import Task
+from passatn.lean import Goal, LeanPool
 from passatn.prove.loop import SearchLoop
 from passatn.prove.proof_checks import embedded_checks
 from passatn.prove.record_files import RecordFiles, missing_slices, read_records
@@ -54,30 +48,11 @@ def records_with(pool: LeanPool, model: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda record: (record["theorem"], record["first_sample"]))
 
 
-class Endangered(LeanPool):
-    """Loses each process after its 20th answer, over the tactics it had ahead: none of them is struck three times."""
-
-    def __init__(self) -> None:
-        super().__init__(num_workers=2)
-        self.killed: list[int] = []
-        self._num_answers: Counter[str] = Counter()
-
-    def _finish(self, task: Task, step: Step | Exception) -> None:
-        super()._finish(task, step)
-        thread = threading.current_thread().name
-        self._num_answers[thread] += 1
-        pid = next(w.pid for w, t in zip(self._workers, self._threads, strict=True) if t.name == thread)
-        if self._num_answers[thread] % 20 == 0 and pid is not None:
-            self.killed.append(pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-
-
 def test_lean_processes_that_are_killed_do_not_change_a_record(model: Path) -> None:
     with LeanPool(num_workers=2) as pool:
         undisturbed = records_with(pool, model)
     assert sum(record["num_correct"] for record in undisturbed) > 0
-    with Endangered() as pool:
+    with EndangeredPool(20) as pool:
         assert records_with(pool, model) == undisturbed
         assert len(pool.killed) >= 4
         assert pool.num_starts > 4

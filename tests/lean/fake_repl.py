@@ -1,7 +1,8 @@
 """Speaks the REPL's protocol, in the manner of the community's (several lines per reply), and knows two tactics.
 
 `skip` (with anything after it) changes nothing, `sleep 1` takes a second, `crash` ends the process, `crash once` only
-the first time, `slow second` is slow the second time, as when it is replayed; every request is noted in a file.
+the first time, `slow second` is slow the second time, as when it is replayed; `until FILE` waits for a file,
+`meet 8 FOLDER/NAME` for eight of them, of which it writes one; every request is noted in a file.
 """
 
 import json
@@ -23,7 +24,16 @@ def answer(request: dict[str, object], num_states: int) -> dict[str, object]:
         sys.exit(3)
     if str(tactic).startswith("sleep"):
         time.sleep(float(str(tactic).split()[1]))
-    if tactic == "crash once" or str(tactic).split()[0] in ("skip", "sleep"):
+    if str(tactic).startswith("until"):
+        file = Path(str(tactic).split()[1])
+        while not file.exists():
+            time.sleep(0.02)
+    if str(tactic).startswith("meet"):
+        number, file = int(str(tactic).split()[1]), Path(str(tactic).split()[2])
+        file.touch()
+        while len(list(file.parent.iterdir())) < number:
+            time.sleep(0.02)
+    if tactic == "crash once" or str(tactic).split()[0] in ("skip", "sleep", "until", "meet"):
         return {"proofState": num_states, "goals": ["⊢ P"]}
     if tactic == "messages":
         return {"messages": [{"severity": "error", "data": "by message"}], "proofState": num_states, "goals": []}

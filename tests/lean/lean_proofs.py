@@ -1,8 +1,15 @@
-"""Honest proofs and attacks, for the tests of the checker and the verifier."""
+"""Honest proofs and attacks, and a pool that loses its processes, for the tests of what relies on Lean."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections import Counter
 
 import pytest
 
-from passatn.lean import LeanUnavailableError, embedded_lean
+from passatn.lean import LeanPool, LeanUnavailableError, Step, embedded_lean
+from passatn.lean.worker import Task
 
 
 def require_lean() -> None:
@@ -11,6 +18,26 @@ def require_lean() -> None:
         embedded_lean()
     except LeanUnavailableError as error:
         pytest.skip(str(error))
+
+
+class EndangeredPool(LeanPool):
+    """Loses each process after so many answers, over the tactics it had ahead: none of them is struck three times."""
+
+    def __init__(self, num_answers: int) -> None:
+        super().__init__(num_workers=2)
+        self.killed: list[int] = []
+        self._each = num_answers
+        self._num_answers: Counter[str] = Counter()
+
+    def _finish(self, task: Task, step: Step | Exception) -> None:
+        super()._finish(task, step)
+        name = threading.current_thread().name
+        self._num_answers[name] += 1
+        pid = next(w.pid for w, t in zip(self._workers, self._threads, strict=True) if t.name == name)
+        if self._num_answers[name] % self._each == 0 and pid is not None:
+            self.killed.append(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 HONEST: tuple[tuple[str, str], ...] = (

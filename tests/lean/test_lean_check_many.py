@@ -210,7 +210,7 @@ def test_a_proof_that_hangs_costs_its_own_ruling(starts: list[ReplClient], alone
     checks = check_proofs(REFLEXIVE, ["rfl", HANGS, "exact rfl"], timeout_seconds=1.5)
     assert [one.ruling for one in checks] == [Ruling.PROVED, Ruling.TIMEOUT, Ruling.PROVED]
     assert "longer than 1.5 s" in checks[1].detail
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert (len(starts), alone) == (2, [])
 
 
@@ -288,7 +288,7 @@ def test_a_batch_can_be_cancelled() -> None:
     started = time.monotonic()
     with pytest.raises(LeanError, match="cancelled"):
         check_proofs(REFLEXIVE, ["rfl", HANGS], cancelled=lambda: time.monotonic() > started + 1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_nothing_is_left_behind(starts: list[ReplClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ def test_limits_hold(lean: LeanProject) -> None:
         check_in_project(lean, theorem, HANGS, memory_mb=100)
     with pytest.raises(LeanError, match="cancelled"):
         check_in_project(lean, theorem, HANGS, cancelled=lambda: True)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 def test_a_lake_that_fails(lean: LeanProject, tmp_path: Path) -> None:

@@ -160,12 +160,12 @@ def test_when_the_repetitions_are_used_up_the_error_says_so(server: FakeServer) 
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(server: FakeServer) -> None:
-    with ServerEngine(server.url, "tiny", timeout=0.3, max_retries=1) as engine:
+    with ServerEngine(server.url, "tiny", timeout=1.5, max_retries=1) as engine:
         server.faults.append("hang")
         assert len(engine.sample(REQUESTS[:1], replace(PARAMS, n=2))) == 2
         assert len(server.asked) == 2
         server.faults.extend(["hang", "hang"])
-        with pytest.raises(ServerError, match=r"problem 'a': no answer within 0.3 s \(2 attempts\): raise timeout"):
+        with pytest.raises(ServerError, match=r"problem 'a': no answer within 1.5 s \(2 attempts\): raise timeout"):
             engine.sample(REQUESTS[:1], replace(PARAMS, n=2))
 
 
@@ -461,7 +461,7 @@ def test_an_interrupt_ends_the_waiting_and_the_engine_goes_on(server: FakeServer
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         engine.sample(REQUESTS, PARAMS)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert len(engine.sample(REQUESTS, replace(PARAMS, n=2))) == 6
     assert len(server.asked) == 6 + 3
 

@@ -44,6 +44,13 @@ def verifier() -> Iterator[CodeVerifier]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def patient() -> Iterator[CodeVerifier]:
+    """For what another limit has to end, also on a busy machine."""
+    with CodeVerifier(timeout_seconds=15, memory_mb=256, num_workers=1) as made:
+        yield made
+
+
 def variants() -> list[tuple[str, ...]]:
     """Sets of layers to leave out: each of the layers that keep files safe must do so without the other."""
     namespaces = (layers.PROCESSES, layers.MOUNTS)
@@ -117,13 +124,13 @@ SLOW_BOMBS = ("deep folders", "huge number", "stubborn", "endless files", "share
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_BOMBS)) for name in BOMBS]
 )
-def test_bombs_cost_their_own_verdict(verifier: CodeVerifier, name: str) -> None:
+def test_bombs_cost_their_own_verdict(verifier: CodeVerifier, patient: CodeVerifier, name: str) -> None:
     code, outcomes = BOMBS[name]
     start = time.monotonic()
-    bomb, honest = verifier.verify([mbpp(code), human_eval(HONEST)])
+    bomb, honest = (verifier if "timeout" in outcomes else patient).verify([mbpp(code), human_eval(HONEST)])
     assert bomb.outcome in outcomes, bomb
     assert honest.outcome is Outcome.CORRECT
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def test_files_outside_survive(judge: Judge, open_folder: Path) -> None:
@@ -294,7 +301,7 @@ def _processes_named(name: str) -> list[str]:
 
 
 def _wait_until_gone(name: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while _processes_named(name) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _processes_named(name)
