@@ -1,6 +1,7 @@
 """`passatn sweep` from the file to the tables: numbers against the raw ones, resuming, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from passatn.experiments.sweep.command import _begin, _inputs
 from passatn.experiments.sweep.spec import read_spec
 from passatn.experiments.sweep.transfer import transfer
 from passatn.experiments.sweep.wise_ft import interpolate
+from passatn.tasks import load_problems
 from tiny_files import additions, write_jsonl
 
 
@@ -319,9 +321,108 @@ def test_changed_inputs_are_noticed(passatn, given, data, workspace, tmp_path):
     path, out = written(tmp_path, given, test=str(own)), tmp_path / "out"
     spec, settings = read_spec(path)
     _begin(spec, out, settings, _inputs(spec))
-    assert {Path(name).name for name in json.loads((out / "inputs.json").read_text())} == {
-        "train.jsonl", "validation.jsonl", "test.jsonl", "model.safetensors"
-    }  # fmt: skip
+    names = {Path(name).name for name in json.loads((out / "inputs.json").read_text())}
+    assert names >= {"train.jsonl", "validation.jsonl", "test.jsonl", "model.safetensors", "tokenizer.json"}
     _begin(spec, out, settings, _inputs(spec))
     own.write_text("".join(line + "\n" for line in own.read_text().splitlines()[:-1]))
     assert f"{own} has changed since {out} was begun" in passatn("sweep", path, "--output", out, "--resume").error
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "chat_template.jinja"])
+def test_a_changed_tokenizer_or_configuration_is_noticed(given, workspace, tmp_path, name):
+    model = tmp_path / "model"
+    shutil.copytree(workspace / "tiny", model)
+    path, out = written(tmp_path, given, recipe={**given["recipe"], "model": str(model)}), tmp_path / "out"
+    spec, settings = read_spec(path)
+    _begin(spec, out, settings, _inputs(spec))
+    before = json.loads((out / "inputs.json").read_text())
+    with (model / name).open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(ConfigError, match=f"{name} has changed since"):
+        _begin(spec, out, settings, _inputs(spec))
+    # A sweep of before, when weights were all that was digested of a model, goes on.
+    old = {file: digest for file, digest in before.items() if not file.endswith((".json", ".jinja"))}
+    (out / "inputs.json").write_text(json.dumps(old))
+    _begin(spec, out, settings, _inputs(spec))
+
+
+def given_arm(data, tmp_path, given, rows=slice(None)):
+    """A sweep with an arm whose F comes from two files, and these files."""
+    ids = [problem.id for problem in load_problems(str(data / "train.jsonl"))][rows]
+    files = [tmp_path / "fold0.jsonl", tmp_path / "fold1.jsonl"]
+    for k, file in enumerate(files):
+        write_jsonl(file, [{"id": name, "log_p": -1.0} for name in ids[k::2]])
+    arm = {"confidence": "given", "given_log_p": f"{files[0]}, {files[1]}", "n_passes": 16}
+    return written(tmp_path, given, arms={"CE": {}, "cross-fitted": arm}), files
+
+
+def test_given_log_p_is_read_before_anything_runs(passatn, given, data, tmp_path):
+    path, files = given_arm(data, tmp_path, given)
+    call = ("sweep", path, "--output", tmp_path / "out", "--dry-run")
+    assert passatn(*call).code == 0
+    files[1].unlink()
+    assert passatn(*call).error.startswith(f"arms: cross-fitted: given_log_p {files[1]}: cannot be read")
+    path, files = given_arm(data, tmp_path, given, rows=slice(1, None))
+    error = passatn("sweep", path, "--output", tmp_path / "out").error
+    assert "1 of 24 training problems have no log p there" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_changed_given_log_p_is_noticed(passatn, given, data, tmp_path):
+    path, files = given_arm(data, tmp_path, given)
+    out = tmp_path / "out"
+    spec, settings = read_spec(path)
+    _begin(spec, out, settings, _inputs(spec))
+    files[0].write_text(files[0].read_text().replace("-1.0", "-2.0"))
+    error = passatn("sweep", path, "--output", out, "--resume").error
+    assert error == f"{files[0]} has changed since {out} was begun: choose another --output"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "chat_template.jinja"])
+def test_a_changed_tokenizer_or_configuration_is_noticed(given, workspace, tmp_path, name):
+    model = tmp_path / "model"
+    shutil.copytree(workspace / "tiny", model)
+    path, out = written(tmp_path, given, recipe={**given["recipe"], "model": str(model)}), tmp_path / "out"
+    spec, settings = read_spec(path)
+    _begin(spec, out, settings, _inputs(spec))
+    before = json.loads((out / "inputs.json").read_text())
+    with (model / name).open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(ConfigError, match=f"{name} has changed since"):
+        _begin(spec, out, settings, _inputs(spec))
+    # A sweep of before, when weights were all that was digested of a model, goes on.
+    old = {file: digest for file, digest in before.items() if not file.endswith((".json", ".jinja"))}
+    (out / "inputs.json").write_text(json.dumps(old))
+    _begin(spec, out, settings, _inputs(spec))
+
+
+def given_arm(data, tmp_path, given, rows=slice(None)):
+    """A sweep with an arm whose F comes from two files, and these files."""
+    ids = [json.loads(line)["id"] for line in (data / "train.jsonl").read_text().splitlines()][rows]
+    files = [tmp_path / "fold0.jsonl", tmp_path / "fold1.jsonl"]
+    for k, file in enumerate(files):
+        write_jsonl(file, [{"id": name, "log_p": -1.0} for name in ids[k::2]])
+    arm = {"confidence": "given", "given_log_p": f"{files[0]}, {files[1]}", "n_passes": 16}
+    return written(tmp_path, given, arms={"CE": {}, "cross-fitted": arm}), files
+
+
+def test_given_log_p_is_read_before_anything_runs(passatn, given, data, tmp_path):
+    path, files = given_arm(data, tmp_path, given)
+    call = ("sweep", path, "--output", tmp_path / "out", "--dry-run")
+    assert passatn(*call).code == 0
+    files[1].unlink()
+    assert passatn(*call).error.startswith(f"arms: cross-fitted: given_log_p {files[1]}: cannot be read")
+    path, files = given_arm(data, tmp_path, given, rows=slice(1, None))
+    error = passatn("sweep", path, "--output", tmp_path / "out").error
+    assert "1 of 24 training problems have no log p there" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_changed_given_log_p_is_noticed(passatn, given, data, tmp_path):
+    path, files = given_arm(data, tmp_path, given)
+    out = tmp_path / "out"
+    spec, settings = read_spec(path)
+    _begin(spec, out, settings, _inputs(spec))
+    files[0].write_text(files[0].read_text().replace("-1.0", "-2.0"))
+    error = passatn("sweep", path, "--output", out, "--resume").error
+    assert error == f"{files[0]} has changed since {out} was begun: choose another --output"

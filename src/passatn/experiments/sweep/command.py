@@ -15,6 +15,8 @@ import yaml
 from passatn.evaluate import write_atomically
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.finetune import scheduled_steps
+from passatn.experiments.given import read_given_log_p
+from passatn.experiments.given import read_given_log_p
 from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems
 from passatn.experiments.progress import make_progress
 from passatn.experiments.quiet import quiet_libraries
@@ -24,13 +26,19 @@ from passatn.experiments.sweep.choose import choose
 from passatn.experiments.sweep.finals import Sweep, matched, run_final, run_trial, training_config
 from passatn.experiments.sweep.jobs import Call, run_chains
 from passatn.experiments.sweep.search import check_optuna, needs_optuna
-from passatn.experiments.sweep.spec import OWN, Params, SweepSpec, read_spec
+from passatn.experiments.sweep.spec import OWN, Arm, Params, SweepSpec, read_spec
 from passatn.experiments.sweep.summary import finalist, same_settings, summarize, target_training, to_results
 from passatn.sample.models import load_tokenizer
 from passatn.tasks import find_overlap
 
 Say = Callable[[str], None]
 SPEC_FILE, INPUTS_FILE = "sweep.yaml", "inputs.json"
+MODEL_FILES = frozenset(
+    (".safetensors", ".bin", ".json", ".model", ".tiktoken", ".txt", ".jinja", ".py")
+)
+"""Endings of what a model's folder holds: weights, configuration, tokenizer, chat template, code."""
+MODEL_FILES = frozenset((".safetensors", ".bin", ".json", ".model", ".tiktoken", ".txt", ".jinja", ".py"))
+"""Endings of what a model's folder holds: weights, configuration, tokenizer, chat template, code."""
 
 
 def run_sweep(
@@ -84,14 +92,19 @@ def check_everything(spec: SweepSpec, given: Params, say: Say) -> int:
         ConfigError: one line that names the arm or the file.
     """
     for arm in spec.arms:
-        for params in arm.grid() if spec.search == "grid" else arm.corners():
+        for settings in _settings_to_check(spec, arm):
             try:
-                matched(spec, spec.settings_of(arm, params, spec.search_seed))
+                matched(spec, settings)
             except ConfigError as error:
                 raise ConfigError(f"arms: {arm.name}: {error}") from None
     if dropped := sorted(OWN & given["recipe"].keys()):
         say(f"recipe: {', '.join(dropped)} left out, since the sweep sets them itself")
     train, validation, test = _read_data(spec, say)
+    for paths, arm_name in _given_log_p(spec).items():
+        try:
+            read_given_log_p(paths, train.problems)
+        except ConfigError as error:
+            raise ConfigError(f"arms: {arm_name}: {error}") from None
     if pairs := find_overlap(validation.problems, test.problems).pairs:
         raise ConfigError(
             f"{spec.test}: problem {pairs[0].second_id!r} is in {spec.validation} too ({len(pairs)} in all): choices "
@@ -101,6 +114,36 @@ def check_everything(spec: SweepSpec, given: Params, say: Say) -> int:
         if notice := overlap_notice(train.problems, held_out.problems):
             say(f"warning: {name}: {notice}")
     return len(train)
+
+
+def _settings_to_check(spec: SweepSpec, arm: Arm) -> list[Params]:
+    points = arm.grid() if spec.search == "grid" else arm.corners()
+    return [spec.settings_of(arm, params, spec.search_seed) for params in points]
+
+
+def _given_log_p(spec: SweepSpec) -> dict[str, str]:
+    """Each `given_log_p` of the sweep, which may be several files, and the first arm that has it."""
+    found: dict[str, str] = {}
+    for arm in spec.arms:
+        for settings in _settings_to_check(spec, arm):
+            if (paths := settings.get("given_log_p")) is not None:
+                found.setdefault(str(paths), arm.name)
+    return found
+
+
+def _settings_to_check(spec: SweepSpec, arm: Arm) -> list[Params]:
+    points = arm.grid() if spec.search == "grid" else arm.corners()
+    return [spec.settings_of(arm, params, spec.search_seed) for params in points or [{}]]
+
+
+def _given_log_p(spec: SweepSpec) -> dict[str, str]:
+    """Each `given_log_p` of the sweep, which may be several files, and the first arm that has it."""
+    found: dict[str, str] = {}
+    for arm in spec.arms:
+        for settings in _settings_to_check(spec, arm):
+            if (paths := settings.get("given_log_p")) is not None:
+                found.setdefault(str(paths), arm.name)
+    return found
 
 
 def _read_data(spec: SweepSpec, say: Say) -> list[EncodedProblems]:
@@ -151,7 +194,9 @@ def _inputs(spec: SweepSpec) -> dict[str, str]:
     """SHA-256 of the files that every training starts from, as far as they are files here."""
     model = Path(str(spec.recipe["model"]))
     sources = [Path(str(spec.recipe["train_data"])), Path(spec.validation), Path(spec.test)]
-    files = [*sources, *(sorted(model.glob("*.safetensors")) if model.is_dir() else [model])]
+    sources += [Path(path.strip()) for paths in _given_log_p(spec) for path in paths.split(",")]
+    in_folder = sorted(path for path in model.glob("*") if path.suffix in MODEL_FILES)
+    files = [*sources, *(in_folder if model.is_dir() else [model])]
     found = {}
     for file in files:
         if file.is_file():
@@ -174,6 +219,9 @@ def check_inputs(spec: SweepSpec, folder: Path, inputs: dict[str, str] | None = 
     """Raise ConfigError if what the sweep was begun with has changed."""
     inputs = _inputs(spec) if inputs is None else inputs
     before = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
+    if not any(name.endswith("config.json") for name in before):
+        # Begun when weights were all that was digested of a model's folder: the rest cannot be compared.
+        inputs = {name: digest for name, digest in inputs.items() if name in before}
     if changed := sorted(name for name in before | inputs if before.get(name) != inputs.get(name)):
         raise ConfigError(f"{changed[0]} has changed since {folder} was begun: choose another --output")
 
