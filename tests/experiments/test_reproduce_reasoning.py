@@ -5,14 +5,18 @@ import shlex
 
 import pytest
 
+from hub_stub import stub_hub
 from passatn.coverage import pass_at_n
 from passatn.experiments.config import ConfigError, RunConfig, read_settings
+from passatn.experiments.problems import read_problems
 from passatn.experiments.reproduce import discarded, reasoning, reasoning_confidence, reasoning_table
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.reasoning import ArmRecord
 from passatn.experiments.reproduce.workspace import Workspace
+from passatn.sample.store import SampleStore
 from passatn.train import CoverageGRPOConfig
+from tiny_files import save_tiny_model
 
 LOG = [{"step": 10, "discarded_candidates": 1.5, "active_fraction": 0.9}, {"step": 20, "discarded_candidates": 6.0}]
 
@@ -95,6 +99,27 @@ def test_all_three_arms_have_commands_that_train(scale, num_processes, problems,
     args = CoverageGRPOConfig(str(tmp_path), use_cpu=True, bf16=False, **config.training)
     assert (args.num_generations, args.learning_rate, args.max_data_passes) == (8, 1e-6, 5)
     assert "--template r1" in plan.afterwards[-1]
+
+
+@pytest.mark.parametrize("scale", ["small", "paper"])
+def test_the_commands_find_their_problems_on_the_hub(scale, tmp_path, monkeypatch, passatn):
+    calls = stub_hub(monkeypatch)
+    plan = reasoning.plan(Context("table3", scale, Workspace(tmp_path, print)))
+    for run in plan.runs:
+        words = shlex.split(run.command)
+        config = RunConfig.from_mapping(read_settings(None, words[words.index("train") + 3 :]))
+        assert len(read_problems(config.train_data, config, split=config.train_split)) == 16
+    model = save_tiny_model(tmp_path / "tiny")
+    smaller = {"--model": model, "--num-samples": 2, "--max-new-tokens": 3, "--output": tmp_path / "samples"}
+    for number, command in enumerate(plan.afterwards):
+        words = shlex.split(command)[1:]
+        smaller["--output"] = tmp_path / f"samples-{number}"
+        for option, value in smaller.items():
+            words[words.index(option) + 1] = value
+        outcome = passatn(*words)
+        assert outcome.code == 0, outcome.err
+        assert SampleStore.open(smaller["--output"]).num_samples == 8
+    assert {split for _, split in calls} == {"train", "test"}
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 import json
 import random
+import shlex
 import shutil
 
 import pytest
 
+from hub_stub import stub_hub
 from passatn.evaluate import Results
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
@@ -85,3 +87,23 @@ def test_long_problems_of_another_kind_are_not_left_out(places, tmp_path):
     assert len(stages.problems("other", tokenizer)) == 2
     write_jsonl(copied / "math_test_8.jsonl", [*problems(3, 2), {**next(problems(1, 4)), "problem": "1+" + "0" * 300}])
     assert len(stages.problems("test", tokenizer)) == 3
+
+
+def test_without_a_folder_the_data_come_from_the_hub(places, tmp_path, monkeypatch, passatn):
+    calls = stub_hub(monkeypatch)
+    options = ["--scale", "small", "--model", places[0], "--output", tmp_path / "out"]
+    plan = passatn("reproduce", "table1", "--dry-run", *options)
+    words = shlex.split(next(line for line in plan.out.splitlines() if "passatn train" in line))[2:]
+    assert calls == []
+    outcome = passatn(*words)
+    assert outcome.code == 0, outcome.err
+    math, aime = "nlile/hendrycks-MATH-benchmark", "HuggingFaceH4/aime_2024"
+    assert set(calls) == {(math, "train"), (math, "test")}
+    outcome = passatn("reproduce", "table5", *options)
+    assert outcome.code == 0, outcome.err
+    assert "CE: trained already" in outcome.err
+    assert (aime, None) in calls
+    record = json.loads((tmp_path / "out" / "table5" / "results.json").read_text())
+    assert Results.load(tmp_path / "out" / record["sources"][0]).ids == ["a0", "a1", "a2"]
+    context = Context("fig5", "small", Workspace(tmp_path / "out", print), model=str(places[0]))
+    assert len(Direct(context, direct_recipe("small")).problems("probe", load_tokenizer(str(places[0])))) == 16

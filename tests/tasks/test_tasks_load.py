@@ -164,6 +164,26 @@ def test_a_hub_id_goes_through_datasets(monkeypatch):
     assert calls == [("openai/gsm8k", "main", "train"), ("org/name", None, None)]
 
 
+def test_a_preset_beside_its_own_name_changes_nothing(monkeypatch, tmp_path):
+    import datasets
+
+    rows = [{"question": "q", "answer": "#### 2"}]
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.Dataset.from_list(rows))
+    monkeypatch.chdir(tmp_path)
+    assert list(load_problems("gsm8k", preset="gsm8k")) == list(load_problems("gsm8k"))
+    with pytest.raises(ProblemError, match="'tactics' has no default place"):
+        load_problems("tactics", preset="tactics")
+    with pytest.raises(ProblemError, match="math: not a source of problems"):
+        load_problems("math", preset="gsm8k")
+
+
+def test_a_folder_that_is_called_like_its_preset_is_read(monkeypatch, tmp_path):
+    (tmp_path / "gsm8k").mkdir()
+    write_lines(tmp_path / "gsm8k" / "train.jsonl", {"id": "own", "question": "q", "answer": "#### 2"})
+    monkeypatch.chdir(tmp_path)
+    assert [problem.id for problem in load_problems("gsm8k", preset="gsm8k")] == ["own"]
+
+
 def test_a_hub_dataset_that_cannot_be_reached_is_one_line(monkeypatch):
     import datasets
 

@@ -66,7 +66,7 @@ def load_problems(
         source: a .jsonl, .json (list) or .parquet file, the first two also as .gz, local or behind an fsspec URL;
             `org/name` or `org/name:config` on the Hub, or a folder with a dataset;
             `reasoning-gym:FAMILY?size=…&seed=…`; or a preset's name for its default place on the Hub.
-        preset: one of `PRESETS`: how to read the rows of `source`.
+        preset: one of `PRESETS`: how to read the rows of `source`; beside its own name it changes nothing.
         columns: from a field of a problem to the column that holds it, {"prompt": "question"}.
         split: the split of a Hub dataset, needed where it has several.
         limit: the number of problems to keep, the first ones.
@@ -76,7 +76,7 @@ def load_problems(
         ProblemError: one line with the source, the row (counted from 1) and what to do about it.
     """
     name = os.fspath(source)
-    if preset is None and name in PRESETS:
+    if name in PRESETS and (preset is None or (preset == name and not os.path.isdir(name))):
         preset, name = name, _default_place(PRESETS[name])
     if limit is not None and limit < 1:
         raise ProblemError(f"limit must be at least 1, got {limit}")

@@ -132,10 +132,10 @@ class Direct:
             return {"source": str(self._mini_files / f"{which}.jsonl")}
         if which == "other":
             file = self.context.data_file("aime*.jsonl*")
-            return {"source": str(file or "aime"), "preset": "aime" if file else None}
+            return {"source": str(file or "aime"), "preset": "aime"}
         split = "test" if which == "test" else "train"
         file = self.context.data_file(f"math_{split}*.jsonl*")
-        return {"source": str(file or "math"), "preset": "math" if file else None, "split": None if file else split}
+        return {"source": str(file or "math"), "preset": "math", "split": None if file else split}
 
     def run_settings(self, n_passes: int) -> dict[str, Any]:
         """All settings of the training run for this N, as `passatn train` takes them."""

@@ -5,6 +5,7 @@ have commands (`--dry-run`), and nothing yet that reads their samples back into 
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -199,13 +200,19 @@ def plan(context: Context) -> Plan:
             runs.append(
                 PlannedRun(name, launch_command(chosen, folder, engine_file(output, "fsdp2")), costs, assumption)
             )
-        afterwards.append(
-            f"passatn sample --model {folder}/model --data {context.data_file('math_test*.jsonl*') or 'math'} "
-            f"--preset math --template {chosen['template']} --num-samples 64 --max-new-tokens {longest} "
-            f"--verifier math --output {output}/shared/samples-{name}"
-        )
+        samples = output / "shared" / f"samples-{name}"
+        afterwards.append(_sample_command(context, folder / "model", chosen["template"], longest, samples))
     notes = [
         "GRPO starts from the base model, as in the paper; where that solves nothing, no step changes it",
         "the samples are not read back into the table yet: passatn evaluate --samples … gives their pass@N",
     ]
     return Plan(runs, afterwards, notes)
+
+
+def _sample_command(context: Context, model: Path, template: str, longest: int, samples: Path) -> str:
+    """Verified samples of the test problems."""
+    file = context.data_file("math_test*.jsonl*")
+    data = ["--data", str(file)] if file else ["--data", "math", "--split", "test"]
+    words = ["passatn", "sample", "--model", str(model), *data, "--preset", "math", "--template", template]
+    words += ["--num-samples", "64", "--max-new-tokens", str(longest), "--verifier", "math", "--output", str(samples)]
+    return shlex.join(words)

@@ -24,6 +24,7 @@ from passatn.experiments.config import ConfigError
 
 Say = Callable[[str], None]
 MARKER = "reproduce.json"
+SHARED = "shared"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Workspace:
     say: Say
 
     def open(self, settings: Mapping[str, Any]) -> None:
-        """Make the folder, or check that it is a reproduction at the same settings.
+        """Make the folder, or check that it is a reproduction at the same settings, or has a plan's runs and no more.
 
         Raises:
             ConfigError: it holds something else.
@@ -50,18 +51,18 @@ class Workspace:
                         f"{self.output} holds a reproduction with {key}={before.get(key)!r}, now it is {value!r}: "
                         "choose another --output"
                     )
-        elif self.output.exists() and any(self.output.iterdir()):
+        elif self.output.exists() and any(path.name != SHARED for path in self.output.iterdir()):
             raise ConfigError(f"{self.output} exists and is not a reproduction: choose another --output")
         else:
             write_atomically(marker, (json.dumps(dict(settings)) + "\n").encode())
 
     def path(self, name: str, recipe: Mapping[str, Any], suffix: str = "") -> Path:
         """Where the output of a stage belongs; nothing is written."""
-        return self.output / "shared" / f"{name}-{digest_of(recipe)}{suffix}"
+        return self.output / SHARED / f"{name}-{digest_of(recipe)}{suffix}"
 
     def note(self, name: str, recipe: Mapping[str, Any]) -> None:
         """Write down what a stage's digest stands for."""
-        file = self.output / "shared" / "recipes" / f"{name}-{digest_of(recipe)}.json"
+        file = self.output / SHARED / "recipes" / f"{name}-{digest_of(recipe)}.json"
         if not file.exists():
             write_atomically(file, (json.dumps(recipe, sort_keys=True, indent=1) + "\n").encode())
 
