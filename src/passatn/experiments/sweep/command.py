@@ -16,7 +16,6 @@ from passatn.evaluate import write_atomically
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.finetune import scheduled_steps
 from passatn.experiments.given import read_given_log_p
-from passatn.experiments.given import read_given_log_p
 from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems
 from passatn.experiments.progress import make_progress
 from passatn.experiments.quiet import quiet_libraries
@@ -33,10 +32,6 @@ from passatn.tasks import find_overlap
 
 Say = Callable[[str], None]
 SPEC_FILE, INPUTS_FILE = "sweep.yaml", "inputs.json"
-MODEL_FILES = frozenset(
-    (".safetensors", ".bin", ".json", ".model", ".tiktoken", ".txt", ".jinja", ".py")
-)
-"""Endings of what a model's folder holds: weights, configuration, tokenizer, chat template, code."""
 MODEL_FILES = frozenset((".safetensors", ".bin", ".json", ".model", ".tiktoken", ".txt", ".jinja", ".py"))
 """Endings of what a model's folder holds: weights, configuration, tokenizer, chat template, code."""
 
@@ -119,21 +114,6 @@ def check_everything(spec: SweepSpec, given: Params, say: Say) -> int:
 def _settings_to_check(spec: SweepSpec, arm: Arm) -> list[Params]:
     points = arm.grid() if spec.search == "grid" else arm.corners()
     return [spec.settings_of(arm, params, spec.search_seed) for params in points]
-
-
-def _given_log_p(spec: SweepSpec) -> dict[str, str]:
-    """Each `given_log_p` of the sweep, which may be several files, and the first arm that has it."""
-    found: dict[str, str] = {}
-    for arm in spec.arms:
-        for settings in _settings_to_check(spec, arm):
-            if (paths := settings.get("given_log_p")) is not None:
-                found.setdefault(str(paths), arm.name)
-    return found
-
-
-def _settings_to_check(spec: SweepSpec, arm: Arm) -> list[Params]:
-    points = arm.grid() if spec.search == "grid" else arm.corners()
-    return [spec.settings_of(arm, params, spec.search_seed) for params in points or [{}]]
 
 
 def _given_log_p(spec: SweepSpec) -> dict[str, str]:
