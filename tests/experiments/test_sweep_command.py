@@ -1,6 +1,7 @@
 """`passatn sweep` from the file to the tables: numbers against the raw ones, resuming, and what is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -269,6 +270,15 @@ def test_a_dry_run_counts_and_writes_nothing(passatn, given, tmp_path):
     assert "DCO 16: 2 trials of up to 6 steps, 48 examples, more where learnt examples are replaced" in outcome.out
     assert "final trainings: 6 to 12\nconfirming trainings: 4\noptimizer steps: up to 120" in outcome.out
     assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+def test_a_fold_that_the_recipe_leaves_out_is_left_out_of_all_arms(passatn, given, tmp_path):
+    recipe = {**given["recipe"], "without_fold": "0/2", "max_length": 30}
+    outcome = passatn("sweep", written(tmp_path, given, recipe=recipe), "--output", tmp_path / "out", "--dry-run")
+    assert outcome.code == 0, outcome.err
+    found = int(re.search(r"training problems: (\d+)", outcome.out)[1])
+    assert f"train data: {found} of 24 problems are outside of fold 0/2" in outcome.err
+    assert 0 < found < 24
 
 
 @pytest.mark.parametrize(

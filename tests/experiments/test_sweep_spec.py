@@ -39,9 +39,30 @@ def test_arms_share_a_recipe_and_a_space():
     }  # fmt: skip
 
 
-def test_a_setting_of_an_arm_takes_the_quantity_out_of_its_space():
-    arms = {"CE": {}, "no decay": {"weight_decay": 0.0}}
-    assert [d.name for d in parse_spec(GIVEN | {"arms": arms}).arms[1].space] == ["learning_rate"]
+def test_what_all_arms_fix_alike_is_not_searched():
+    arms = {"CE": {"weight_decay": 0.0}, "DCO": {"weight_decay": 0, "n_passes": 16}}
+    assert [[d.name for d in arm.space] for arm in parse_spec(GIVEN | {"arms": arms}).arms] == [["learning_rate"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arms", "name", "other"),
+    [
+        ({"CE": {"weight_decay": 0.1}, "DCO": {"n_passes": 16}}, "CE", "DCO"),
+        ({"CE": {}, "no decay": {"weight_decay": 0.1}}, "no decay", "CE"),
+        ({"CE": {"weight_decay": 0.1}, "DCO": {"weight_decay": 0.2}}, "CE", "DCO"),
+        ({"CE": {"space": {"weight_decay": [0.1]}}, "DCO": {"n_passes": 16}}, "CE", "DCO"),
+    ],
+)
+def test_an_arm_does_not_fix_what_another_searches(arms, name, other):
+    with pytest.raises(ConfigError, match=f"^arms: {name}: weight_decay is fixed at 0.1, and not so in '{other}'"):
+        parse_spec(GIVEN | {"arms": arms})
+
+
+def test_an_arm_may_fix_what_makes_its_objective():
+    space = {"learning_rate": {"log": [1e-5, 1e-3]}, "n_passes": [4, 16], "smoothing": [0.1, 0.2]}
+    arms = {"CE": {"n_passes": 1, "smoothing": 0.0}, "DCO": {}, "given": {"given_log_p": "a", "confidence": "given"}}
+    assert [d.name for d in parse_spec(GIVEN | {"space": space, "arms": arms}).baseline.space] == ["learning_rate"]
+    assert parse_spec(GIVEN | {"arms": {"CE": {}, "focal": {"objective": "focal", "focal_gamma": 1}}})
 
 
 def test_a_grid_is_every_combination_and_equally_large_for_all():
@@ -87,6 +108,9 @@ def test_corners_hold_each_value_and_both_ends():
         ({"arms": {"CE": {}}}, "a comparison has at least two"),
         ({"arms": {"CE": {}, "x": {"seed": 3}}}, "arms: x: seed is set by the sweep"),
         ({"arms": {"CE": {}, "x": {"train_data": "other"}}}, "arms: x: train_data is the same for every arm"),
+        ({"arms": {"CE": {}, "x": {"without_fold": "0/2"}}}, "arms: x: without_fold is the same for every arm"),
+        ({"arms": {"CE": {}, "x": {"max_length": 9}}}, "arms: x: max_length is the same for every arm"),
+        ({"space": {"max_length": [9, 99]}}, "space: max_length is the same for every training"),
         ({"arms": {"CE": {}, "x": {"space": {"num_train_epochs": [1, 9]}}}}, "x: num_train_epochs is the same for"),
         ({"arms": {"CE": {}, "x": {"gradient_accumulation_steps": 2}}}, "x: gradient_accumulation_steps is the same"),
         ({"space": {"limit": [10, 20]}}, "space: limit is the same for every training"),

@@ -16,7 +16,7 @@ from passatn.evaluate import write_atomically
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.finetune import scheduled_steps
 from passatn.experiments.given import read_given_log_p
-from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems
+from passatn.experiments.problems import EncodedProblems, encode, overlap_notice, read_problems, select_fold
 from passatn.experiments.progress import make_progress
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import environment
@@ -136,7 +136,10 @@ def _read_data(spec: SweepSpec, say: Say) -> list[EncodedProblems]:
         rows = [read_problems(source, config, split=split) for source, split in zip(sources, splits, strict=True)]
         tokenizer = load_tokenizer(config.model, trust_remote_code=config.trust_remote_code)
         for name, loaded, limit in zip(("train", "validation", "test"), rows, (config.limit, None, None), strict=True):
-            found.append(encode(loaded, config, tokenizer, limit=limit))
+            problems = encode(loaded, config, tokenizer, limit=limit)
+            if name == "train" and config.without_fold is not None:
+                problems = select_fold(problems, config.without_fold, inside=False)
+            found.append(problems)
             for notice in found[-1].notices:
                 say(f"{name} data: {notice}")
     return found

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from passatn.experiments.config import ConfigError, parse_ns, parse_temperatures, read_settings
 from passatn.experiments.sweep.space import Dimension
+from passatn.train.n_schedule import NScheduleConfig
+from passatn.train.objectives.config import ObjectiveConfig
+from passatn.train.rollout_config import RolloutConfig
 
 Params = dict[str, Any]
 """A point of an arm's space: setting → value."""
@@ -27,10 +30,15 @@ OWN = frozenset(
 SHARED = frozenset(
     (
         "model", "train_data", "train_split", "preset", "columns", "template", "limit", "max_prompt_tokens",
-        "max_answer_tokens", "skip_bad_rows", "dtype", "num_train_epochs", "max_steps", "max_data_passes",
+        "max_answer_tokens", "max_length", "without_fold", "skip_bad_rows", "dtype", "num_train_epochs", "max_steps",
+        "max_data_passes",
     )
 )  # fmt: skip
 """Settings in which no two trainings of a sweep may differ: the same model, data and length."""
+OF_OBJECTIVE = frozenset(
+    item.name for part in (ObjectiveConfig, NScheduleConfig, RolloutConfig) for item in fields(part)
+) | {"n_passes", "min_confidence_weight", "min_active_fraction", "confidence", "given_log_p", "verifier"}
+"""Settings that make an arm what it is: it may fix one that the others search."""
 BATCH = frozenset({"per_device_train_batch_size", "gradient_accumulation_steps"})
 
 
@@ -43,6 +51,13 @@ class Arm:
     """Its folder."""
     settings: Params
     space: tuple[Dimension, ...]
+
+    def fixed(self, key: str) -> tuple[Any, ...]:
+        """The one value that a quantity has here; nothing if it is searched."""
+        if key in self.settings:
+            return (self.settings[key],)
+        values = next((dimension.values for dimension in self.space if dimension.name == key), ())
+        return values if len(values) == 1 else ()
 
     def grid(self) -> list[Params]:
         return [
@@ -193,6 +208,20 @@ def _check(spec: SweepSpec, shared: Mapping[str, Any]) -> None:
         raise ConfigError("match: examples counts passes over the data: give num_train_epochs, not max_steps")
     if bad := sorted(SHARED & shared.keys()):
         raise ConfigError(f"space: {bad[0]} is the same for every training of a sweep")
+    for key in sorted(shared.keys() - OF_OBJECTIVE):
+        _check_fixed(spec.arms, key)
+
+
+def _check_fixed(arms: Sequence[Arm], key: str) -> None:
+    """Raise ConfigError if an arm fixes a quantity of the shared space, and not all of them do so alike."""
+    fixed = [arm.fixed(key) for arm in arms]
+    for arm, values in zip(arms, fixed, strict=True):
+        others = [other.name for other, theirs in zip(arms, fixed, strict=True) if theirs != values]
+        if values and others:
+            raise ConfigError(
+                f"arms: {arm.name}: {key} is fixed at {values[0]}, and not so in {others[0]!r}: leave it out, so that "
+                "space holds for every arm, or fix it in all of them"
+            )
 
 
 def _arm(index: int, name: Any, given: Any, shared: Mapping[str, Any]) -> Arm:
