@@ -12,6 +12,8 @@ from passatn.evaluate import Results
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.direct import Direct
+from passatn.experiments.reproduce.identity import model_identity
+from passatn.experiments.reproduce.proofs import Proofs
 from passatn.experiments.reproduce.recipes import direct_recipe
 from passatn.experiments.reproduce.workspace import Workspace
 from passatn.sample.models import load_tokenizer
@@ -74,6 +76,78 @@ def test_another_model_or_other_data_of_the_same_name_is_another_run(places, tmp
     assert folder(tmp_path / model.name, data) != folder(model, data)
     write_jsonl(copied / "math_test_8.jsonl", list(problems(8, 3)))
     assert folder(model, copied) != folder(model, data)
+
+
+@pytest.fixture
+def own(places, tmp_path):
+    """Copies of model and data that a test may change, and another output."""
+    model, data, _ = places
+    return shutil.copytree(model, tmp_path / "model"), shutil.copytree(data, tmp_path / "data"), tmp_path / "out"
+
+
+def said_by(own, name):
+    model, data, output = own
+    said = []
+    context = Context(name, "small", Workspace(output, said.append), data_dir=data, model=str(model))
+    return reproduce(context), said
+
+
+def test_other_test_problems_are_a_changed_recipe(own, tmp_path):
+    first, _ = said_by(own, "table1")
+    moved = shutil.copytree(own[1], tmp_path / "moved")
+    assert "finished already" in said_by((own[0], moved, own[2]), "table1")[1][0]
+    write_jsonl(moved / "math_test_8.jsonl", list(problems(8, 3)))
+    second, said = said_by((own[0], moved, own[2]), "table1")
+    assert said[0] == "table1: its recipe has changed (data): done again"
+    ids = [Results.load(own[2] / record["sources"][0]).ids for record in (first, second)]
+    assert ids == [[f"{seed}/{i}" for i in range(8)] for seed in (2, 3)]
+
+
+def test_other_problems_of_another_kind_are_evaluated_anew_with_the_same_run(own):
+    said_by(own, "table5")
+    write_jsonl(own[1] / "aime24.jsonl", [{"id": f"b{i}", "problem": f"2+{i}", "answer": f"00{i}"} for i in range(3)])
+    record, said = said_by(own, "table5")
+    assert said[0] == "table5: its recipe has changed (data): done again"
+    assert "CE: trained already" in said
+    assert Results.load(own[2] / record["sources"][0]).ids == ["b0", "b1", "b2"]
+    (own[2] / "table5" / "results.json").unlink()
+    write_jsonl(own[1] / "aime24.jsonl", [{"id": "c", "problem": "2+1", "answer": "003"}])
+    record, said = said_by(own, "table5")
+    assert Results.load(own[2] / record["sources"][0]).ids == ["c"]
+    assert not any("there already" in line for line in said)
+
+
+def test_other_weights_in_the_same_folder_are_another_run(own):
+    first, _ = said_by(own, "table1")
+    moved = shutil.move(own[0], own[0].parent / "elsewhere" / "model")
+    assert "finished already" in said_by((moved, *own[1:]), "table1")[1][0]
+    save_tiny_model(own[0], seed=1)
+    proofs = Proofs(Context("table2", "small", Workspace(own[2], print), model=str(own[0]))).recipe
+    second, said = said_by(own, "table1")
+    assert said[:2] == ["table1: its recipe has changed (model): done again", "CE: training …"]
+    assert second["sources"] != first["sources"]
+    (own[2] / "table1" / "results.json").unlink()
+    save_tiny_model(own[0], seed=2)
+    assert "CE: training …" in said_by(own, "table1")[1]
+    assert Proofs(Context("table2", "small", Workspace(own[2], print), model=str(own[0]))).recipe != proofs
+
+
+def test_a_model_is_its_weights_settings_and_tokenizer_and_an_adapters_base(own, tmp_path):
+    before = model_identity(str(own[0]))
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        content = (own[0] / name).read_bytes()
+        (own[0] / name).write_bytes(content + b" ")
+        assert model_identity(str(own[0])) != before
+        (own[0] / name).write_bytes(content)
+    assert model_identity(str(own[0])) == before
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(own[0])}))
+    adapter = model_identity(str(tmp_path / "adapter"))
+    (own[0] / "model.safetensors").write_bytes(b"other")
+    assert model_identity(str(tmp_path / "adapter")) != adapter
+    (tmp_path / "m.gguf").write_bytes(b"one")
+    assert model_identity(str(tmp_path / "m.gguf")) == "m.gguf 7692c3ad3540bb80"
+    assert model_identity("org/name") == "org/name"
 
 
 def test_long_problems_of_another_kind_are_not_left_out(places, tmp_path):

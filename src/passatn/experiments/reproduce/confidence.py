@@ -26,8 +26,8 @@ TOP_SHARE = 0.1
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"], "shares": list(SHARES)}
+    found = direct_recipe(context.scale, quick=context.quick)
+    return Direct(context, found).inputs() | {"shares": list(SHARES)}
 
 
 def plan(context: Context) -> Plan:

@@ -4,7 +4,6 @@ Each method gives the finished thing, and makes it first where it is missing. At
 a run that is missing is an error with the command that makes it.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.reproduce import mini_data
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.engines import write_engine
+from passatn.experiments.reproduce.identity import data_identity, model_identity
 from passatn.experiments.reproduce.plans import engine_file, launch_command
 from passatn.experiments.reproduce.recipes import DirectRecipe
 from passatn.experiments.run_directory import RunDirectory
@@ -137,6 +137,22 @@ class Direct:
         file = self.context.data_file(f"math_{split}*.jsonl*")
         return {"source": str(file or "math"), "preset": "math", "split": None if file else split}
 
+    def source(self, which: str) -> str:
+        """The data of `data(which)`, by their contents."""
+        return data_identity(self.data(which)["source"])
+
+    def inputs(self, *others: str) -> dict[str, Any]:
+        """The recipe, with the model and the data that a table or figure reads by their contents.
+
+        Args:
+            others: problems beside those of training and test.
+        """
+        found = self.recipe.to_dict()
+        if self.recipe.mini is not None:
+            return found
+        data = {which: self.source(which) for which in ("train", "test", *others)}
+        return found | {"model": model_identity(str(self.base)), "data": data}
+
     def run_settings(self, n_passes: int) -> dict[str, Any]:
         """All settings of the training run for this N, as `passatn train` takes them."""
         train, test = self.data("train"), self.data("test")
@@ -162,7 +178,8 @@ class Direct:
             # What the project makes is in folders that are named by how it is made.
             settings |= {"model": Path(str(self.base)).name, "data": self._mini_files.name}
             return settings | {key: Path(settings[key]).name for key in ("train_data", "eval_data")}
-        return settings | {key: _identity(settings[key]) for key in ("model", "train_data", "eval_data")}
+        read = {"train_data": self.source("train"), "eval_data": self.source("test")}
+        return settings | {"model": model_identity(str(self.base)), **read}
 
     def run(self, n_passes: int) -> TrainedRun:
         """The finished training for this N; an unfinished one is resumed."""
@@ -203,7 +220,6 @@ class Direct:
 
     def evaluate(self, run: TrainedRun, moment: Moment, which: str = "test") -> Results:
         """Exact pass@N and greedy answers of one checkpoint: a results.json of the shared folder."""
-        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, "problems": which}
 
         def make(file: Path) -> None:
             model, tokenizer = self.load(moment.model)
@@ -217,18 +233,29 @@ class Direct:
             )
             results.save(file)
 
+        recipe = self._key(run, moment, [which])
         return Results.load(self.context.workspace.stage(_stem("evaluation", run, moment), recipe, make, ".json"))
 
     def evaluation_file(self, run: TrainedRun, moment: Moment, which: str = "test") -> Path:
         """Where `evaluate` keeps its results."""
-        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, "problems": which}
-        return self.context.workspace.path(_stem("evaluation", run, moment), recipe, ".json")
+        return self.context.workspace.path(_stem("evaluation", run, moment), self._key(run, moment, [which]), ".json")
+
+    def _key(self, run: TrainedRun, moment: Moment, problems: Sequence[str]) -> dict[str, Any]:
+        """What was measured on what; the name of the run's folder stands for how it was trained."""
+        read = {which: self.source(which) for which in problems}
+        return {"run": run.directory.path.name, "epoch": moment.epoch, "problems": read}
 
     def measure(
-        self, kind: str, run: TrainedRun, moment: Moment, settings: dict[str, Any], make: Callable[[Any, Any], Any]
+        self,
+        kind: str,
+        run: TrainedRun,
+        moment: Moment,
+        problems: Sequence[str],
+        settings: dict[str, Any],
+        make: Callable[[Any, Any], Any],
     ) -> Path:
-        """Another measurement of one checkpoint, kept as JSON: `make(model, tokenizer)` gives the value."""
-        recipe = {"run": run.directory.path.name, "epoch": moment.epoch, **settings}
+        """Another measurement of one checkpoint on some problems: `make(model, tokenizer)` gives a value for JSON."""
+        recipe = self._key(run, moment, problems) | settings
 
         def write(file: Path) -> None:
             model, tokenizer = self.load(moment.model)
@@ -272,12 +299,3 @@ def _objective(n_passes: int) -> str:
 
 def _stem(kind: str, run: TrainedRun, moment: Moment) -> str:
     return f"{kind}-{run.name}-epoch{moment.epoch:g}"
-
-
-def _identity(source: str) -> str:
-    """A file by its contents, a folder by its place (every training's result is called `model`), a Hub id as it is."""
-    path = Path(source)
-    if path.is_file():
-        with path.open("rb") as stream:
-            return f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
-    return str(path.resolve()) if path.exists() else source

@@ -27,8 +27,7 @@ Levels = Mapping[str, Influence]
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"]}
+    return Direct(context, direct_recipe(context.scale, quick=context.quick)).inputs()
 
 
 def plan(context: Context) -> Plan:
@@ -65,7 +64,7 @@ def _measure(stages: Direct, run: TrainedRun, moment: Moment, n: int) -> Path:
         found = influences(model, test, probes, n)
         return {"is_unseen": is_unseen, "levels": {level: vars(of) for level, of in found.items()}}
 
-    return stages.measure("influence", run, moment, settings, make)
+    return stages.measure("influence", run, moment, ["test", "probe"], settings, make)
 
 
 def _probes(stages: Direct, tokenizer: Any) -> tuple[dict[str, list[EncodedExample]], bool]:

@@ -26,8 +26,8 @@ CONFIDENCES = tuple(float(p) for p in np.logspace(-5, 0, 201))
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"], "ns": list(NS), "proofs": Proofs(context).recipe}
+    found = direct_recipe(context.scale, quick=context.quick)
+    return Direct(context, found).inputs() | {"ns": list(NS), "proofs": Proofs(context).recipe}
 
 
 def plan(context: Context) -> Plan:

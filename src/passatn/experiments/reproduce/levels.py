@@ -18,8 +18,8 @@ THRESHOLD = 0.3
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"], "threshold": THRESHOLD}
+    found = direct_recipe(context.scale, quick=context.quick)
+    return Direct(context, found).inputs() | {"threshold": THRESHOLD}
 
 
 def plan(context: Context) -> Plan:

@@ -21,8 +21,9 @@ SHOWN_NS = (1, 16, 256, 4096)
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = _recipe(context).to_dict() | {"problems": _problems(context), "shown": list(SHOWN_NS)}
-    return found | {"model": context.model or found["model"]}
+    stages, which = Direct(context, _recipe(context), large=context.name == "table4"), _problems(context)
+    others = () if which == "test" else (which,)
+    return stages.inputs(*others) | {"problems": which, "shown": list(SHOWN_NS)}
 
 
 def plan(context: Context) -> Plan:

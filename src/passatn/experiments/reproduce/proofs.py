@@ -16,6 +16,7 @@ from passatn.experiments.config import ConfigError
 from passatn.experiments.mini_theorems import ARMS, Arm, Settings
 from passatn.experiments.mini_theorems_report import STEPWISE, ArmRuns, read_runs
 from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.identity import model_identity
 from passatn.experiments.reproduce.plans import Plan, PlannedRun, again_command, train_command
 from passatn.experiments.reproduce.recipes import SMOLLM2
 
@@ -53,7 +54,10 @@ class Proofs:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return {"settings": asdict(self.settings), "arms": [asdict(arm) for arm in ARMS], "seed": SEED}
+        settings = self.settings
+        # Beside its place, which the folder remembers.
+        read = {"model": model_identity(settings.base)} if settings.base else {}
+        return {"settings": asdict(settings), "arms": [asdict(arm) for arm in ARMS], "seed": SEED, **read}
 
     @cached_property
     def folder(self) -> Path:

@@ -22,8 +22,8 @@ MAX_PROBLEMS = 500
 
 
 def recipe(context: Context) -> dict[str, Any]:
-    found = direct_recipe(context.scale, quick=context.quick).to_dict()
-    return found | {"model": context.model or found["model"], "max_problems": MAX_PROBLEMS}
+    found = direct_recipe(context.scale, quick=context.quick)
+    return Direct(context, found).inputs() | {"max_problems": MAX_PROBLEMS}
 
 
 def plan(context: Context) -> Plan:
@@ -60,7 +60,7 @@ def section(context: Context) -> Section:
 
 def rank_file(stages: Direct, run: TrainedRun, moment: Moment) -> Path:
     """The ranked answers of one checkpoint: for each problem log-confidences, marks, and the probability seen."""
-    settings = {"samples": stages.recipe.rank_samples, "problems": MAX_PROBLEMS, "seed": 0}
+    settings = {"samples": stages.recipe.rank_samples, "max_problems": MAX_PROBLEMS, "seed": 0}
 
     def make(model: Any, tokenizer: Any) -> list[dict[str, Any]]:
         from passatn.experiments.reproduce.answers import ranked_answers
@@ -69,7 +69,7 @@ def rank_file(stages: Direct, run: TrainedRun, moment: Moment) -> Path:
         template = stages.recipe.settings["template"]
         return ranked_answers(model, tokenizer, problems, template, stages.recipe.rank_samples, limit=MAX_PROBLEMS)
 
-    return stages.measure("ranks", run, moment, settings, make)
+    return stages.measure("ranks", run, moment, ["test"], settings, make)
 
 
 def _calibration(file: Path, num_ranks: int) -> tuple[RankCalibration, float]:
