@@ -33,6 +33,16 @@ def test_all_three_arms_run_and_are_not_run_again(tmp_path):
     assert plot(results, tmp_path / "x.png").stat().st_size > 10_000
 
 
+def test_a_run_killed_between_its_model_and_its_record_is_run_again(tmp_path):
+    base = tmp_path / "base"
+    pretrain(SETTINGS, base)
+    run_arm(Arm("CE", "ce"), SETTINGS, base, tmp_path)
+    before = json.loads((tmp_path / "CE-seed0.json").read_text())["evaluations"]
+    (tmp_path / "CE-seed0.json").unlink()
+    run_arm(Arm("CE", "ce"), SETTINGS, base, tmp_path)
+    assert json.loads((tmp_path / "CE-seed0.json").read_text())["evaluations"] == before
+
+
 def record(name, validation, test):
     evaluations = [
         {"epoch": e + 1, "step": e, "validation_num_correct": v, "test_num_correct": t, "test_most_frequent": t}

@@ -284,6 +284,9 @@ def _warm(settings: Settings, output: Path, seed: int) -> Path:
 
 
 def _save(model: Any, folder: Path) -> None:
+    """Once: a run that was killed after it, and trains again, has the same weights there."""
+    if (folder / "model.safetensors").exists():
+        return
     partial = folder.with_name(folder.name + ".partial")
     model.save_pretrained(partial)
     build_tokenizer().save_pretrained(partial)
