@@ -226,6 +226,20 @@ def test_an_unfinished_run_is_used_and_named(passatn, runs, tmp_path):
     assert said["warnings"][0] == f"{young} is not finished: its last epoch here is not the end of its training"
 
 
+def test_final_trainings_of_a_sweep_are_finished_and_named_by_their_arms(passatn, tmp_path):
+    finals = []
+    for arm, n_passes in (("01-ce", 1), ("02-dco-16", 16)):
+        folder = tmp_path / arm / "trial-000-seed-0"
+        level = np.linspace(-4, -1, P)[None] + np.log(n_passes) / 8
+        train_folder(folder, {"n_passes": n_passes}, [level, level - 0.1], finished=False)
+        RunDirectory(folder).results.write_text("{}")
+        (folder / "final.json").write_text("{}")
+        finals.append(folder)
+    said = json.loads(passatn("recommend", *finals, "--n", 4, "--json").out)
+    assert not any("not finished" in line for line in said["warnings"])
+    assert {one["run"] for one in said["candidates"]} == {"01-ce/trial-000-seed-0", "02-dco-16/trial-000-seed-0"}
+
+
 def test_records_keep_log_p_by_setting(tmp_path):
     record = ProblemResult("a", log_p=-1.0, log_p_by_setting={"T = 0.5, top-p = 1": -np.inf, "T = 2, top-p = 1": -3})
     assert record.to_dict()["log_p_by_setting"] == {"T = 0.5, top-p = 1": "-inf", "T = 2, top-p = 1": -3.0}

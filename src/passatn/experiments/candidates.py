@@ -19,6 +19,7 @@ from passatn.evaluate import Results
 from passatn.experiments.config import ConfigError, objective_of, read_settings
 from passatn.experiments.decoding import Setting, default_of, setting_of
 from passatn.experiments.run_directory import RunDirectory
+from passatn.experiments.sweep.finals import FINAL
 from passatn.train.objectives.config import SAMPLED
 
 Array = NDArray[np.float64]
@@ -166,7 +167,7 @@ def read_pool(sources: Sequence[Path]) -> Pool:
         files = run.evaluation_files()
         if not files:
             raise ConfigError(f"{source}: no evaluation on held-out problems in it: train with eval_data")
-        if not run.is_finished:
+        if not (run.is_finished or run.results.exists()):  # a sweep keeps no weights
             notices.append(f"{source} is not finished: its last epoch here is not the end of its training")
         for file in files:
             measured += _measure(Results.load(file), file)
@@ -204,13 +205,18 @@ def _origin(results: Results, file: Path | None) -> tuple[str, Candidate]:
         objective, n = objective_of(read_settings(folder / "config.yaml", ()))
         n_passes = None if n is None else float(n)
         epoch = run.get("epoch", _epoch_of(folder, step))
-        return str(folder.resolve()), Candidate(folder.resolve().name, objective, n_passes, step, epoch, setting)
+        return str(folder.resolve()), Candidate(_name(folder.resolve()), objective, n_passes, step, epoch, setting)
     known = run.get("n_passes", 1 if run.get("kind") == "ce" else None)
     objective = run.get("objective", None if known is None else "dco")
     trained_for = None if known is None else float(known)
     model = "" if "step" in run else str(run.get("model", ""))
     place = Candidate(results.name, objective, trained_for, run.get("step"), run.get("epoch"), setting)
     return model or str(file or ""), place
+
+
+def _name(folder: Path) -> str:
+    """Of a sweep's final trainings also the arm: `01-ce/trial-000-seed-0`."""
+    return f"{folder.parent.name}/{folder.name}" if (folder / FINAL).exists() else folder.name
 
 
 def _training(run: Mapping[str, Any], file: Path | None) -> tuple[Path | None, int | None]:

@@ -8,8 +8,9 @@ What is judged is thus the way of choosing: the folds may differ in what they ch
 Intervals are bootstraps over problems. Where candidates are nearly equal, folds that choose differently lean towards
 what is worse on themselves, so that a bootstrap of the judged numbers alone is too narrow (measured with equal
 candidates and 10 folds: intervals of nominally 95 % held the true gain in 80 %). Intervals of gains therefore choose
-again in every resample, each fold by the others as before (then they held it always: they err on the wide side). A
-split, which moves little, is taken as given, and so is everything that test runs judge.
+again in every resample, each fold by the others as before (then they held it always: they err on the wide side). So do
+those of splits, in fewer resamples, as a split takes longer to choose: their intervals are normal ones, from the
+deviation. What test runs judge is taken as given.
 
 The ladder: the baseline as it is usually trained (cross-entropy, last epoch, the model's own distribution); its best
 epoch; its best temperature too; then the same over all runs; then N samples over several candidates.
@@ -17,6 +18,7 @@ epoch; its best temperature too; then the same over all runs; then N samples ove
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from passatn.coverage import split_budget
 from passatn.evaluate import MetricCurve, metric_curve
 from passatn.evaluate.bootstrap import bootstrap_means, percentile_interval
 from passatn.experiments.candidates import Array, Candidate, Pool
+from passatn.experiments.progress import make_progress
 
 MAX_FOLDS = 10
 CONFIDENCE = 0.95
@@ -32,6 +35,7 @@ MAX_IN_SPLIT = 20
 """Candidates among which a budget is split: the best of each run, then the best of the rest."""
 SPLIT_TOLERANCE = 1e-5
 """Of coverage: a thousandth of a point."""
+SPLIT_RESAMPLES, RESAMPLED_TOLERANCE = 100, 1e-3
 
 EVEN = "the best of each run, evenly"
 SPLIT = "the best split"
@@ -144,28 +148,35 @@ def judge(pool: Pool, steps: Ladder, n: int, *, test: Pool | None = None, seed: 
         by_fold: list[list[Split]] = []
         values = np.stack([test.covered(split) for split in final])
         resampled = bootstrap_means(values.T)
+        resplit = resampled[:0]
     else:
-        by_fold, values, resampled = _cross_fit(pool, steps, scores, n, seed)
+        by_fold, values, resampled, resplit = _cross_fit(pool, steps, scores, n, seed)
     titles = [(rung.label, rung.over) for rung in steps.rungs] + [(EVEN, steps.single), (SPLIT, steps.single)]
     judged = []
     for number, (split, (label, over)) in enumerate(zip(final, titles, strict=True)):
         agreeing = [chosen[number] == split for chosen in by_fold if number < len(steps.rungs)]
+        draws = resplit if number >= len(steps.rungs) and len(resplit) else resampled
         judged.append(
             Judged(
                 label=label,
                 split=split,
                 curve=metric_curve("pass@N", values[number][:, None], [n]),
                 over=over,
-                gain=None if over is None else _gain(values, resampled, number, over, n),
-                over_tuned=_gain(values, resampled, number, steps.tuned, n),
+                gain=None if over is None else _gain(values, draws, number, over, n),
+                over_tuned=_gain(values, draws, number, steps.tuned, n),
                 agreement=sum(agreeing) / len(agreeing) if agreeing else None,
             )
         )
     return judged, gap
 
 
-def _cross_fit(pool: Pool, steps: Ladder, scores: Array, n: int, seed: int) -> tuple[list[list[Split]], Array, Array]:
-    """The choices that each fold is judged under, pass@n `[choices, P]`, and its means `[resamples, choices]`."""
+def _cross_fit(
+    pool: Pool, steps: Ladder, scores: Array, n: int, seed: int
+) -> tuple[list[list[Split]], Array, Array, Array]:
+    """The choices that each fold is judged under, pass@n `[choices, P]`, and its means `[resamples, choices]`.
+
+    The means are given twice: of many resamples without the splits, and of few with them.
+    """
     parts = folds(pool.num_problems, seed)
     by_fold = []
     values = np.zeros((len(steps.rungs) + 2, pool.num_problems))
@@ -174,8 +185,7 @@ def _cross_fit(pool: Pool, steps: Ladder, scores: Array, n: int, seed: int) -> t
         chosen, _ = _choose(pool.candidates, steps, scores[:, others], pool.rates[:, others], n)
         values[:, part] = [pool.of_problems(part).covered(split) for split in chosen]
         by_fold.append(chosen)
-    resampled = np.hstack([_rechosen(scores, steps, parts), bootstrap_means(values[len(steps.rungs) :].T)])
-    return by_fold, values, resampled
+    return by_fold, values, _rechosen(scores, steps, parts), _resplit(pool, steps, scores, parts, n)
 
 
 def folds(num_problems: int, seed: int = 0) -> list[NDArray[np.int64]]:
@@ -186,8 +196,13 @@ def folds(num_problems: int, seed: int = 0) -> list[NDArray[np.int64]]:
 
 def _gain(values: Array, resampled: Array, number: int, against: int, n: int) -> MetricCurve:
     """Of one choice over another. values: `[choices, P]`; resampled: `[resamples, choices]` their means."""
-    low, high = percentile_interval(resampled[:, [number]] - resampled[:, [against]], CONFIDENCE)
     mean = float((values[number] - values[against]).mean())
+    gains = resampled[:, [number]] - resampled[:, [against]]
+    if len(gains) > SPLIT_RESAMPLES:
+        low, high = percentile_interval(gains, CONFIDENCE)
+    else:
+        reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * gains.std(axis=0, ddof=1)
+        low, high = mean - reach, mean + reach
     ends: tuple[list[float], list[float]] = low.tolist(), high.tolist()
     return MetricCurve("gain", (n,), (mean,), tuple(ends[0]), tuple(ends[1]), values.shape[1], is_fraction=False)
 
@@ -212,8 +227,39 @@ def _rechosen(scores: Array, steps: Ladder, parts: Sequence[NDArray[np.int64]]) 
     return np.stack(columns, axis=1)
 
 
+def _resplit(pool: Pool, steps: Ladder, scores: Array, parts: Sequence[NDArray[np.int64]], n: int) -> Array:
+    """[resamples, choices] as `_rechosen` with the splits, in few resamples.
+
+    scores: `[candidates, P]`.
+    """
+    num_problems = pool.num_problems
+    within = [pool.of_problems(part) for part in parts]
+    others = [np.setdiff1d(np.arange(num_problems), part) for part in parts]
+    rng = np.random.default_rng(0)
+    means = np.zeros((SPLIT_RESAMPLES, len(steps.rungs) + 2))
+    with make_progress(description_width=0) as progress:
+        task = progress.add_task("intervals of splits", total=len(means), note="")
+        for row in means:
+            drawn = np.bincount(rng.integers(num_problems, size=num_problems), minlength=num_problems)
+            for part, part_pool, rest in zip(parts, within, others, strict=True):
+                columns = np.repeat(rest, drawn[rest])
+                if not (len(columns) and drawn[part].any()):
+                    continue
+                chosen, _ = _choose(
+                    pool.candidates, steps, scores[:, columns], pool.rates[:, columns], n, RESAMPLED_TOLERANCE
+                )
+                row += [drawn[part] @ part_pool.covered(split) for split in chosen]
+            progress.advance(task)
+    return means / num_problems
+
+
 def _choose(
-    candidates: Sequence[Candidate], steps: Ladder, scores: Array, rates: Array, n: int
+    candidates: Sequence[Candidate],
+    steps: Ladder,
+    scores: Array,
+    rates: Array,
+    n: int,
+    tolerance: float = SPLIT_TOLERANCE,
 ) -> tuple[list[Split], float]:
     """What the problems of these columns choose at every rung, and how to split, with the gap of the best split.
 
@@ -229,6 +275,6 @@ def _choose(
     spread = [n // len(best) + (place < n % len(best)) for place in range(len(best))]
     even = {index: count for index, count in zip(best, spread, strict=True) if count}
     among = sorted([*best, *(index for index in ranked if index not in best)][:MAX_IN_SPLIT])
-    split = split_budget(rates[among], n, tolerance=SPLIT_TOLERANCE)
+    split = split_budget(rates[among], n, tolerance=tolerance)
     whole = {index: count for index, count in zip(among, split.whole.tolist(), strict=True) if count}
     return [*chosen, even, whole], split.gap
