@@ -150,6 +150,15 @@ def test_a_sweep_that_fails_anywhere_goes_on_to_the_same_results(passatn, given,
 
 
 @pytest.mark.slow
+def test_a_range_of_whole_numbers_is_searched(passatn, given, tmp_path):
+    vote = {"objective": "majority_vote", "n_passes": 16, "space": {"majority_threshold": {"log": [2, 8]}}}
+    path = written(tmp_path, given, arms={"CE": {}, "vote": vote}, trials=4, ns=[16], temperatures=[1])
+    assert passatn("sweep", path, "--output", tmp_path / "out").code == 0
+    trials = json.loads((tmp_path / "out" / "results.json").read_text())["arms"][1]["trials"]
+    assert {type(trial["params"]["majority_threshold"]) for trial in trials} == {int}
+
+
+@pytest.mark.slow
 def test_the_test_set_is_scored_once_per_training_after_the_choice(passatn, given, tmp_path, monkeypatch):
     scored = []
     original = finals_module._score_test

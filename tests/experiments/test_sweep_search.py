@@ -12,6 +12,7 @@ from passatn.experiments.sweep.jobs import Call, run_chains
 from passatn.experiments.sweep.report import stop_edges
 from passatn.experiments.sweep.robustness import robustness
 from passatn.experiments.sweep.search import should_stop, suggest
+from passatn.experiments.sweep.space import Dimension
 from passatn.experiments.sweep.spec import parse_spec
 from passatn.experiments.sweep.summary import same_settings
 from passatn.experiments.sweep.training import Record
@@ -22,6 +23,8 @@ GIVEN = {
     "space": {"learning_rate": {"log": [1e-5, 1e-1]}, "weight_decay": [0, 0.1, 0.2]},
     "arms": {"CE": {}, "DCO": {"space": {"n_passes": [4, 16, 64]}}},
 }  # fmt: skip
+
+N_RANGE = (Dimension.parse("n_passes", {"log": [1, 256]}),)
 
 
 def record(params, curves, scheduled=None, pruned=False):
@@ -69,6 +72,28 @@ def test_the_random_half_is_the_same_for_every_arm():
     assert [r.params for r in ce[:6]] == shared[:6]
     assert len({r.params["learning_rate"] for r in ce}) == 12
     assert {r.params["n_passes"] for r in dco} == {4, 16, 64}
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_settings_of_whole_numbers_are_drawn_whole(scale):
+    arms = {"CE": {}, "vote": {"objective": "majority_vote", "space": {"majority_threshold": {scale: [2, 8]}}}}
+    spec = parse_spec(GIVEN | {"arms": arms, "trials": 24})
+    vote = search(spec, spec.arms[1], lambda params: -abs(params["majority_threshold"] - 5))
+    drawn = [r.params["majority_threshold"] for r in vote]
+    assert {type(value) for value in drawn} == {int}
+    assert {*drawn} <= {*range(2, 9)}
+    assert len({*drawn}) > 3
+    assert [type(corner["majority_threshold"]) for corner in spec.arms[1].corners()] == [int] * 3
+    # Other ranges are drawn as ever, also beside one of whole numbers, and N is one of them.
+    ce = search(spec, spec.arms[0], near)
+    assert [r.params["learning_rate"] for r in vote[:12]] == [r.params["learning_rate"] for r in ce[:12]]
+    assert isinstance(suggest(spec, dataclasses.replace(spec.arms[0], space=N_RANGE), 0, [])["n_passes"], float)
+
+
+def test_random_points_of_ranges_stay_what_they_were():
+    spec = parse_spec(GIVEN)
+    rates = [suggest(spec, spec.arms[0], number, [])["learning_rate"] for number in range(3)]
+    assert rates == pytest.approx([0.04443009098761633, 0.022466788999865317, 0.027585477890128215])
 
 
 def test_a_poor_trial_is_halved_away():

@@ -80,6 +80,13 @@ def test_a_grid_is_every_combination_and_equally_large_for_all():
         parse_spec(grid | {"arms": {"CE": {}, "DCO": {}}, "trials": 5})
 
 
+def test_a_grid_of_whole_numbers_has_as_many_as_it_says():
+    dimension = Dimension.parse("majority_threshold", {"log": [2, 64], "points": 6})
+    assert [(value, type(value)) for value in dimension.grid()] == [(2**k, int) for k in range(1, 7)]
+    with pytest.raises(ConfigError, match=r"of 6 points only 4 are different whole numbers \(2, 3, 4, 5\)"):
+        Dimension.parse("gate_top_k", {"linear": [2, 5], "points": 6}).grid()
+
+
 def test_corners_hold_each_value_and_both_ends():
     corners = parse_spec(GIVEN).arms[1].corners()
     assert [corner["n_passes"] for corner in corners] == [4, 16, 64]
@@ -121,6 +128,7 @@ def test_corners_hold_each_value_and_both_ends():
         ({"space": {"learning_rate": {"log": [1, 2, 3]}}}, "a range has two numbers"),
         ({"space": {"learning_rate": {"log": [1, 2], "step": 1}}}, "expected a list of values, or a range"),
         ({"space": {"learning_rate": {"log": [1, 2], "points": 1}}}, "points must be a whole number from 2"),
+        ({"space": {"majority_threshold": {"log": [2, 8.5]}}}, "of whole numbers are whole numbers, found"),
         ({"space": {"learning_rate": [1, 1]}}, "expected different plain values"),
         ({"space": {"learning_rate": []}}, "expected different plain values"),
     ],

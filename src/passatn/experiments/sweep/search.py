@@ -87,6 +87,8 @@ def _distribution(dimension: Dimension) -> Any:
 
     if dimension.values:
         return optuna.distributions.CategoricalDistribution(dimension.values)
+    if dimension.is_whole:
+        return optuna.distributions.IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
     return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
 
 

@@ -2,20 +2,30 @@
 
 weight_decay: [0, 0.01, 0.1]
 learning_rate: {log: [1.0e-5, 3.0e-3]}            # with `points: 6` where the search is a grid
+majority_threshold: {log: [2, 64]}                # a setting of whole numbers has whole numbers only
 """
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from passatn.experiments.config import ConfigError
+from passatn.experiments.config import ConfigError, RunConfig
+from passatn.train import CoverageConfig
 
 EDGE_SHARE = 0.05
 """A choice within this share of a range's ends, on its own scale, sits on its edge."""
 NATURAL_LOWER_ENDS = {"n_passes": 1.0}
 """Below these, and below 0 of anything, there is nothing to try."""
+WHOLE = frozenset(
+    item.name
+    for part in (CoverageConfig, RunConfig)
+    for item in fields(part)
+    if re.search(r"\bint\b", str(item.type)) and not re.search("float|list|tuple|dict", str(item.type))
+)
+"""Settings of `passatn train` that are whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,11 @@ class Dimension:
     is_log: bool = False
     points: int | None = None
     """Of a range, in a grid."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a range of whole numbers."""
+        return not self.values and self.name in WHOLE
 
     @classmethod
     def parse(cls, name: str, given: Any) -> "Dimension":
@@ -49,6 +64,8 @@ class Dimension:
         if not (math.isfinite(low) and math.isfinite(high) and low < high and (scales[0] == "linear" or low > 0)):
             positive = " above 0" if scales[0] == "log" else ""
             raise ConfigError(f"space: {name}: the ends of a range are increasing numbers{positive}, found {ends!r}")
+        if name in WHOLE and not (low.is_integer() and high.is_integer()):
+            raise ConfigError(f"space: {name}: the ends of a range of whole numbers are whole numbers, found {ends!r}")
         if points is not None and (isinstance(points, bool) or not isinstance(points, int) or points < 2):
             raise ConfigError(f"space: {name}: points must be a whole number from 2, found {points!r}")
         return cls(name, (), low, high, scales[0] == "log", points)
@@ -61,17 +78,27 @@ class Dimension:
         return cls(name, tuple(given))
 
     def grid(self) -> list[Any]:
-        """The values of a grid; raises ConfigError if a range does not say how many."""
+        """The values of a grid; raises ConfigError if a range does not say how many, or has not so many."""
         if self.values:
             return list(self.values)
         if self.points is None:
             raise ConfigError(f"space: {self.name}: a grid needs to know how many points the range has: add points: 5")
         spaced = np.geomspace if self.is_log else np.linspace
-        return [float(f"{value:.6g}") for value in spaced(self.low, self.high, self.points)]
+        values = spaced(self.low, self.high, self.points)
+        if not self.is_whole:
+            return [float(f"{value:.6g}") for value in values]
+        whole = sorted({round(value) for value in values})
+        if len(whole) < self.points:
+            raise ConfigError(
+                f"space: {self.name}: of {self.points} points only {len(whole)} are different whole numbers "
+                f"({', '.join(map(str, whole))}): take fewer points, or list the values"
+            )
+        return whole
 
     def corners(self) -> list[Any]:
         """Values with which settings can be checked before anything runs."""
-        return list(self.values) or [self.low, self.high]
+        ends = [int(self.low), int(self.high)] if self.is_whole else [self.low, self.high]
+        return list(self.values) or ends
 
     def edge(self, value: Any) -> str | None:
         """ "lower" or "upper" if the value sits on an edge beyond which more could be tried, else None.
