@@ -12,6 +12,7 @@ import yaml
 from scipy.optimize import minimize
 
 from passatn.experiments.config import RunConfig, read_settings
+from passatn.experiments.mini_theorems import ARMS
 from passatn.experiments.reproduce import bounds, catalogue, paper
 from passatn.experiments.reproduce.costs import GIB, Machine, ModelShape, estimate
 from passatn.experiments.reproduce.engines import engine_config
@@ -151,8 +152,13 @@ def test_a_dry_run_at_the_papers_scale_writes_nothing(passatn, tmp_path):
     )
     assert outcome.code == 0, outcome.err
     assert not out.exists()
-    commands = [line for line in outcome.out.splitlines() if "accelerate launch" in line]
+    lines = outcome.out.splitlines()
+    launched = [line for line in lines if "accelerate launch" in line]
+    commands = [line for line in launched if "recipes/prove-" not in line]
     assert len(commands) == 4
+    assert len(launched) == 4 + len(ARMS), "(c) has its runs too"
+    assert sum("passatn prove" in line for line in lines) == len(ARMS)
+    assert [line for line in lines if line.startswith("  $")][-1].startswith("  $ passatn reproduce fig2")
     for n, command in zip((1, 16, 256, 4096), commands, strict=True):
         words = command.split()
         assert words[words.index("--n_passes") + 1] == str(n)

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from passatn.coverage import coverage
-from passatn.evaluate import Results
+from passatn.evaluate import ProblemResult, Results
 from passatn.experiments import finetune
 from passatn.experiments.reproduce import easy_data, over_training
 from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
+from passatn.experiments.reproduce.direct import Direct
 from passatn.experiments.reproduce.mini_data import BORDER
 from passatn.experiments.reproduce.proofs import Proofs
+from passatn.experiments.reproduce.recipes import direct_recipe
 from passatn.experiments.reproduce.workspace import Workspace
+from passatn.experiments.run_directory import RunDirectory
 from search_runs import CORRECT, runs
 
 NAMES = ("table1", "table5", "fig1", "fig2", "fig5", "fig12", "fig13")
@@ -179,3 +182,19 @@ def test_a_killed_training_is_resumed(output, monkeypatch):
     assert any(line.startswith("resuming from") and line.endswith("checkpoint-6") for line in said)
     assert np.array_equal(Results.load(run / "results.json").column("log_p"), last)
     assert not list(run.glob("checkpoints/*/optimizer.pt"))
+
+
+def test_fig_2_at_the_papers_scale_comes_without_its_trees(tmp_path, monkeypatch):
+    context = Context("fig2", "paper", Workspace(tmp_path / "out", print))
+    for n in direct_recipe("paper").train_ns:
+        folder = Direct(context, direct_recipe("paper")).run_folder(n)
+        folder.mkdir(parents=True)
+        problems = [ProblemResult(id=str(i), log_p=-float(i + 1)) for i in range(3)]
+        Results.from_problems({"name": folder.name}, problems, [1]).save(folder / "results.json")
+    monkeypatch.setattr(RunDirectory, "is_finished", True)
+    record = reproduce(context)
+    assert sorted(record["pictures"]) == ["fig2.png"]
+    assert len(record["missing"]) == 1
+    assert "(c), the trees of proof searches" in record["missing"][0]
+    assert "(c)" in (tmp_path / "out" / "report.html").read_text()
+    assert len(record["sources"]) == 4

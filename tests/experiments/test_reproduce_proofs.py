@@ -101,6 +101,10 @@ def test_plans(tmp_path):
     small = "\n".join(dry_run(context(tmp_path, "table6", scale="small")))
     assert small.count("passatn train --output") == len(ARMS)
     assert "--model HuggingFaceTB/SmolLM2-135M" in small
+    assert "each of the 6 models proves 100 theorems" in small
+    both = "\n".join(dry_run(context(tmp_path, "fig2", scale="small")))
+    assert both.count("passatn train --output") == 4 + len(ARMS), "direct answers and proofs"
+    assert both.count("passatn reproduce fig2") == 1
     paper = "\n".join(dry_run(context(tmp_path, "table6", scale="paper")))
     assert paper.count("recipes/prove-dco-step.yaml") == 4
     assert "--n_passes 32" in paper

@@ -126,7 +126,12 @@ def plan(context: Context) -> Plan:
             (arm.name, train_command(mini_theorems.recipe(arm, proofs.settings, base, tactics, SEED), run))
             for arm, run in settings
         ]
-        notes = ["passatn reproduce without --dry-run makes the theorems, trains and proves by itself"]
+        of = proofs.settings
+        notes = [
+            "passatn reproduce without --dry-run makes the theorems that these runs read, trains and proves by itself",
+            f"then each of the {len(ARMS)} models proves {of.num_test} theorems with the embedded Lean, "
+            f"{of.num_samples:,} roll-outs each",
+        ]
         return Plan([PlannedRun(name, command) for name, command in recipes], [again_command(context)], notes)
     return _paper_plan(output)
 
