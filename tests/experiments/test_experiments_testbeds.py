@@ -95,16 +95,58 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
     assert "trials: 180" in dry.out
 
 
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Call the program with words that it refuses, which leaves no file; returns exit code and lines of stderr."""
+
+    def call(words):
+        before = sorted(path.name for path in tmp_path.rglob("*"))
+        monkeypatch.setattr("sys.argv", ["testbeds", *words, "--output", str(tmp_path / "bed")])
+        with pytest.raises(SystemExit) as stop:
+            testbeds.main()
+        assert sorted(path.name for path in tmp_path.rglob("*")) == before
+        return stop.value.code, capsys.readouterr().err.splitlines()
+
+    return call
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["gym", "--num-train", "9"], "was made with"),
-        (["goldbach", "--model", "m"], "--model is not for goldbach"),
-        (["mini-math", "--families", "lcm"], "--families is not for mini-math"),
         (["gym", "--families", "nofam"], "nofam"),
         (["gym", "--families", "gcd,lcm"], "the base learns gcd"),
-        (["gym", "--model", "m", "--pretrain", "9"], "leave one out"),
         (["goldbach", "--num-eval", "3000"], "there are 2000 even numbers"),
+        (["math", "--data", "missing.jsonl"], "missing.jsonl"),
+        (["gym", "--model", "/nonexist", "--num-train", "20", "--num-eval", "10"], "/nonexist"),
+        (["math", "--data", __file__], "test_experiments_testbeds.py"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(refused, words, message):
+    code, lines = refused(words)
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"), [("{}", "was made with {}: choose another --output"), ("{", "testbed.json: Expecting")]
+)
+def test_a_folder_of_something_else_is_refused(refused, tmp_path, stored, message):
+    output = tmp_path / "bed"
+    output.mkdir()
+    (output / "testbed.json").write_text(stored)
+    code, lines = refused(["gym", "--num-train", "9"])
+    assert (code, len(lines)) == (1, 1)
+    assert message in lines[0]
+    assert (output / "testbed.json").read_text() == stored
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["goldbach", "--model", "m"], "--model is not for goldbach"),
+        (["mini-math", "--families", "lcm"], "--families is not for mini-math"),
+        (["gym", "--model", "m", "--pretrain", "9"], "leave one out"),
         (["gym", "--num-train", "0"], "--num-train must be at least 1, got 0"),
         (["goldbach", "--num-eval", "-3"], "--num-eval must be at least 1, got -3"),
         (
@@ -112,21 +154,13 @@ def test_a_model_of_ones_own_is_the_base_and_all_variants_can_be_trained(passatn
             "--arms: unknown arm 'Dco-256'; there are two, variants, or some of: CE; DCO-256;",
         ),
         (["math"], "math needs --data"),
-        (["math", "--data", "missing.jsonl"], "missing.jsonl"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(words, message, tmp_path, monkeypatch, capsys):
-    output = tmp_path / "bed"
-    if message == "was made with":
-        output.mkdir()
-        (output / "testbed.json").write_text("{}")
-    before = [path.name for path in tmp_path.rglob("*")]
-    monkeypatch.setattr("sys.argv", ["testbeds", *words, "--output", str(output)])
-    with pytest.raises(SystemExit) as stop:
-        testbeds.main()
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
-    assert [path.name for path in tmp_path.rglob("*")] == before
+def test_a_wrong_option_is_another_exit_code(refused, words, message):
+    code, lines = refused(words)
+    assert code == 2
+    assert lines[0].startswith("usage: ")
+    assert message in lines[-1]
 
 
 def test_arms_can_be_named():

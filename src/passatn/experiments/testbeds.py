@@ -51,6 +51,7 @@ from passatn.experiments.mini_theorems import say
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.small_models import byte_pairs, small_llama
+from passatn.experiments.sweep.mistakes import about, on_one_line
 from passatn.sample.models import load_tokenizer
 from passatn.tasks import Problem, load_problems, mini_programs
 from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems
@@ -186,6 +187,9 @@ def gym(
     """Write the testbed of reasoning-gym's families; no prompt is in two of its files."""
     if not model and (shared := sorted({*families} & {*GYM_KNOWN})):
         raise ConfigError(f"families: the base learns {shared[0]}: leave it out, or give a --model")
+    if model:
+        with quiet_libraries():
+            load_tokenizer(model)
     new = _families(families, 2 * (num_train + 2 * num_eval), 1)
     ends = (0, num_train, num_train + num_eval, num_train + 2 * num_eval)
     if len(new) < ends[-1]:
@@ -394,22 +398,26 @@ def main() -> None:
         parser.error("math needs --data")
     if args.model and args.pretrain is not None:
         parser.error("--pretrain is for a base that is made here, --model for one that is there: leave one out")
-    torch.set_num_threads(1)
     try:
-        _make(args)
-    except (ValueError, OSError) as error:
-        parser.error(" ".join(str(error).split()))
+        arms = _chosen_arms(args.arms)
+    except ConfigError as error:
+        parser.error(str(error))
+    torch.set_num_threads(1)
+    with on_one_line():
+        _make(args, arms)
 
 
-def _make(args: argparse.Namespace) -> None:
+def _make(args: argparse.Namespace, arms: dict[str, dict[str, Any]]) -> None:
     """Make the testbed in its folder, which remembers what it was made with once something is written there."""
     sizes = {key: value for key, value in vars(args).items() if key not in ("output", "data")}
     if args.data is not None:
         sizes["data"] = hashlib.sha256(args.data.read_bytes()).hexdigest()
     stored = args.output / "testbed.json"
-    if stored.exists() and (before := json.loads(stored.read_text())) != sizes:
-        raise ConfigError(f"{args.output} was made with {before}: choose another --output")
-    arms = _chosen_arms(args.arms)
+    if stored.exists():
+        with about(stored):
+            before = json.loads(stored.read_text(encoding="utf-8"))
+        if before != sizes:
+            raise ConfigError(f"{args.output} was made with {before}: choose another --output")
     options: dict[str, Any] = {"num_train": args.num_train, "num_eval": args.num_eval, "arms": arms}
     with _remembering(stored, sizes):
         if args.name == "math":

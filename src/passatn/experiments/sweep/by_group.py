@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from passatn.coverage import coverage
+from passatn.experiments.config import ConfigError
 from passatn.experiments.seed_tables import markdown
+from passatn.experiments.sweep.mistakes import about, from_one, on_one_line
 from passatn.experiments.sweep.summary import read_results
 
 
@@ -47,22 +49,36 @@ def by_group(results: dict[str, Any], fields: dict[str, str], n: int) -> str:
     return markdown(rows)
 
 
+def read_fields(path: Path, name: str) -> dict[str, str]:
+    """A field of the problems' metadata by the problem's id; raises ConfigError with the file and the line."""
+    with about(path):
+        lines = path.read_text(encoding="utf-8").split("\n")
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            found[str(row["id"])] = str(row["metadata"][name])
+        except ValueError:
+            raise ConfigError(f"{path}, line {number}: not JSON") from None
+        except (KeyError, TypeError):
+            raise ConfigError(f"{path}, line {number}: expected an id, and {name!r} in metadata") from None
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("problems", type=Path, help="the test problems, JSON Lines")
     parser.add_argument("--field", required=True)
-    parser.add_argument("--n", type=int, default=256)
+    parser.add_argument("--n", type=from_one, default=256)
     args = parser.parse_args()
-    try:
+    with on_one_line():
         results = read_results(args.results)
-        rows = [json.loads(line) for line in args.problems.read_text(encoding="utf-8").splitlines()]
-        fields = {row["id"]: str(row["metadata"][args.field]) for row in rows}
-        print(by_group(results, fields, args.n), end="")
-    except KeyError as error:
-        parser.error(f"{args.problems}: a problem has no {error}")
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+        fields = read_fields(args.problems, args.field)
+        with about(args.results):
+            print(by_group(results, fields, args.n), end="")
 
 
 if __name__ == "__main__":

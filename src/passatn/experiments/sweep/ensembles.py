@@ -20,6 +20,7 @@ import numpy as np
 from passatn.coverage import coverage
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments.seed_tables import markdown, paired_cell
+from passatn.experiments.sweep.mistakes import about, from_one, on_one_line
 from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 
@@ -97,13 +98,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--together", default="", help="arms of an ensemble, separated by semicolons")
-    parser.add_argument("--n", type=int, default=256)
+    parser.add_argument("--n", type=from_one, default=256)
     args = parser.parse_args()
     together = [name.strip() for name in args.together.split(";") if name.strip()]
-    try:
-        print(ensemble_table(read_results(args.results), args.n, together), end="")
-    except ValueError as error:
-        parser.error(str(error))
+    with on_one_line():
+        results = read_results(args.results)
+        with about(args.results):
+            print(ensemble_table(results, args.n, together), end="")
 
 
 if __name__ == "__main__":

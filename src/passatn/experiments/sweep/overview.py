@@ -15,6 +15,7 @@ import numpy as np
 
 from passatn.experiments.config import ConfigError
 from passatn.experiments.seed_tables import markdown
+from passatn.experiments.sweep.mistakes import on_one_line
 from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 from passatn.report.plots import save_png, themed_figure
@@ -114,23 +115,28 @@ def overview_table(sweeps: dict[str, dict[str, Any]]) -> str:
     return markdown(rows)
 
 
+def _results_at(place: Path) -> Path:
+    path = place / "results.json" if place.is_dir() else place
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file: expected NAME=FOLDER of a finished sweep")
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", nargs="+", help="NAME=FOLDER, or NAME=RESULTS.json")
     parser.add_argument("--output", type=Path, required=True, help="the picture, a .png")
     args = parser.parse_args()
-    sweeps = {}
+    places = {}
     for given in args.sweeps:
         name, _, place = given.partition("=")
-        path = Path(place) / "results.json" if Path(place).is_dir() else Path(place)
-        if not (name and path.is_file()):
+        if not (name and place):
             parser.error(f"{given}: expected NAME=FOLDER of a finished sweep")
-        try:
-            sweeps[name] = read_results(path)
-        except ConfigError as error:
-            parser.error(str(error))
-    draw(sweeps, args.output)
-    print(overview_table(sweeps), end="")
+        places[name] = Path(place)
+    with on_one_line():
+        sweeps = {name: read_results(_results_at(place)) for name, place in places.items()}
+        draw(sweeps, args.output)
+        print(overview_table(sweeps), end="")
 
 
 if __name__ == "__main__":

@@ -22,13 +22,14 @@ from passatn.coverage import coverage
 from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
-from passatn.experiments.config import RunConfig, parse_ns
+from passatn.experiments.config import ConfigError, RunConfig, parse_ns
 from passatn.experiments.problems import encode, overlap_notice, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
 from passatn.experiments.sweep.again import Source, find_sources, repeat
 from passatn.experiments.sweep.finals import LEAST_LOG_P
+from passatn.experiments.sweep.mistakes import from_one, on_one_line
 from passatn.experiments.sweep.training import Array, remove_weights, say_nothing
 from passatn.experiments.training_parts import weight_dtype
 from passatn.sample import score_problems
@@ -140,17 +141,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--arms", help="separated by semicolons; all of them without this")
     parser.add_argument("--ns", default="1,16,64,256,1024")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=from_one, default=1)
     args = parser.parse_args()
     arms = [name.strip() for name in args.arms.split(";")] if args.arms else None
     try:
-        shown = transfer(
-            args.sweep, args.data, args.output, preset=args.preset, ns=parse_ns(args.ns, "--ns"), arms=arms,
-            workers=args.workers,
-        )  # fmt: skip
-    except (ValueError, OSError) as error:
+        ns = parse_ns(args.ns, "--ns")
+    except ConfigError as error:
         parser.error(str(error))
-    print(shown, end="")
+    with on_one_line():
+        shown = transfer(args.sweep, args.data, args.output, preset=args.preset, ns=ns, arms=arms, workers=args.workers)
+        print(shown, end="")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, 
 from passatn.experiments.sweep.again import Source, find_sources, repeat
 from passatn.experiments.sweep.command import INPUTS_FILE, SPEC_FILE
 from passatn.experiments.sweep.finals import LEAST_LOG_P
+from passatn.experiments.sweep.mistakes import from_one, on_one_line
 from passatn.experiments.sweep.spec import SweepSpec, read_spec
 from passatn.experiments.sweep.training import Array, remove_weights, say_nothing, step_of
 from passatn.experiments.training_parts import weight_dtype
@@ -156,10 +157,7 @@ def interpolate(
     Raises:
         ConfigError: no finished sweep, an unknown arm, shares outside 0 … 1 or without 1, or another's `output`.
     """
-    if 1.0 not in alphas or not all(0 <= alpha <= 1 for alpha in alphas):
-        raise ConfigError(
-            f"alphas lie between 0 and 1, 1 among them, got {', '.join(f'{alpha:g}' for alpha in alphas)}"
-        )
+    _check_alphas(alphas)
     spec, _ = read_spec(sweep / SPEC_FILE)
     # Epoch and temperature are chosen here, with α.
     sources = [replace(source, epoch=-1, temperature=1.0) for source in find_sources(sweep, arms)]
@@ -180,6 +178,13 @@ def _check_base(source: Source) -> None:
         raise ConfigError(f"{model}: weights are averaged between folders of safetensors: download or convert the base")
 
 
+def _check_alphas(alphas: Sequence[float]) -> None:
+    if 1.0 not in alphas or not all(0 <= alpha <= 1 for alpha in alphas):
+        raise ConfigError(
+            f"alphas lie between 0 and 1, 1 among them, got {', '.join(f'{alpha:g}' for alpha in alphas)}"
+        )
+
+
 def _parse_alphas(given: str) -> list[float]:
     try:
         return [float(alpha) for alpha in given.split(",")]
@@ -193,15 +198,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--arms", help="separated by semicolons; all of them without this")
     parser.add_argument("--alphas", default=",".join(f"{alpha:g}" for alpha in ALPHAS))
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=from_one, default=1)
     args = parser.parse_args()
     arms = [name.strip() for name in args.arms.split(";")] if args.arms else None
     try:
         alphas = _parse_alphas(args.alphas)
-        shown = interpolate(args.sweep, args.output, alphas=alphas, arms=arms, workers=args.workers)
-    except (ValueError, OSError) as error:
+        _check_alphas(alphas)
+    except ConfigError as error:
         parser.error(str(error))
-    print(shown, end="")
+    with on_one_line():
+        print(interpolate(args.sweep, args.output, alphas=alphas, arms=arms, workers=args.workers), end="")
 
 
 if __name__ == "__main__":
