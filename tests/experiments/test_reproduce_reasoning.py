@@ -2,11 +2,14 @@
 
 import json
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from hub_stub import stub_hub
 from passatn.coverage import pass_at_n
+from passatn.evaluate import Results
 from passatn.experiments.config import ConfigError, RunConfig, read_settings
 from passatn.experiments.problems import read_problems
 from passatn.experiments.reproduce import discarded, reasoning, reasoning_confidence, reasoning_table
@@ -14,7 +17,6 @@ from passatn.experiments.reproduce.command import reproduce
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.reasoning import ArmRecord
 from passatn.experiments.reproduce.workspace import Workspace
-from passatn.sample.store import SampleStore
 from passatn.train import CoverageGRPOConfig
 from tiny_files import save_tiny_model
 
@@ -90,6 +92,8 @@ def test_all_three_arms_have_commands_that_train(scale, num_processes, problems,
     assert [run.name for run in plan.runs] == ["CE", "DCOa-64", "GRPO"]
     for run in plan.runs:
         words = shlex.split(run.command)
+        if "--config_file" in words:
+            assert (Path(__file__).parents[2] / words[words.index("--config_file") + 1]).is_file()
         words = words[words.index("passatn") + 1 :]
         assert words[:3] == ["train", "--output", str(tmp_path / "shared" / f"run-{run.name}")]
         config = RunConfig.from_mapping(read_settings(None, words[3:]))
@@ -109,17 +113,43 @@ def test_the_commands_find_their_problems_on_the_hub(scale, tmp_path, monkeypatc
         words = shlex.split(run.command)
         config = RunConfig.from_mapping(read_settings(None, words[words.index("train") + 3 :]))
         assert len(read_problems(config.train_data, config, split=config.train_split)) == 16
-    model = save_tiny_model(tmp_path / "tiny")
-    smaller = {"--model": model, "--num-samples": 2, "--max-new-tokens": 3, "--output": tmp_path / "samples"}
-    for number, command in enumerate(plan.afterwards):
-        words = shlex.split(command)[1:]
-        smaller["--output"] = tmp_path / f"samples-{number}"
-        for option, value in smaller.items():
-            words[words.index(option) + 1] = value
+    assert {split for _, split in calls} == {"train"}
+    commands = [words for command in plan.afterwards for words in words_of(command)]
+    assert commands == [], "no run has checkpoints yet"
+    assert all("--data math --split test --preset math" in command for command in plan.afterwards)
+
+
+def words_of(command):
+    """The calls of `passatn` that a shell makes of it."""
+    script = f'passatn() {{ printf "%s\\n" "$*"; }}; {command}'
+    printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False).stdout
+    return [line.split() for line in printed.splitlines()]
+
+
+def test_three_epochs_are_sampled_and_evaluated_and_all_checkpoints_of_grpo(tmp_path, monkeypatch, passatn):
+    stub_hub(monkeypatch)
+    plan = reasoning.plan(Context("table3", "small", Workspace(tmp_path, print)))
+    tiny = save_tiny_model(tmp_path / "tiny")
+    for run, steps in (("CE", (8, 16, 24, 32, 100)), ("DCOa-64", (8, 16, 24, 32, 100)), ("GRPO", (8, 11))):
+        for step in steps:
+            folder = tmp_path / "shared" / f"run-{run}" / "checkpoints" / f"checkpoint-{step}"
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.symlink_to(tiny)
+    calls = [words for command in plan.afterwards for words in words_of(command)]
+    sampled = [Path(words[words.index("--model") + 1]).name for words in calls if words[0] == "sample"]
+    assert sampled == [f"checkpoint-{step}" for step in (8, 24, 100, 8, 24, 100, 8, 11)]
+    # One store is enough to see that the commands fit together.
+    first = [
+        ["16" if before == "--num-samples" else "3" if before == "--max-new-tokens" else word
+         for before, word in zip(["", *words], words, strict=False)]
+        for words in calls[:2]
+    ]  # fmt: skip
+    for words in first:
         outcome = passatn(*words)
         assert outcome.code == 0, outcome.err
-        assert SampleStore.open(smaller["--output"]).num_samples == 8
-    assert {split for _, split in calls} == {"train", "test"}
+    results = Results.load(tmp_path / "shared" / "eval-CE" / "checkpoint-8" / "results.json")
+    assert (len(results.problems), results.pass_at_n[0].ns) == (4, (1, 16))
+    assert (tmp_path / "shared" / "eval-CE" / "checkpoint-8" / "answers.parquet").is_file()
 
 
 @pytest.mark.slow

@@ -24,7 +24,6 @@ from passatn.experiments.reproduce.plans import (
     Plan,
     PlannedRun,
     again_command,
-    engine_file,
     launch_command,
     train_command,
 )
@@ -143,6 +142,7 @@ _COMMON: Mapping[str, Any] = {
     "seed": 0,
 }
 _ROLLOUTS: Mapping[str, Any] = {"confidence": "rollouts", "verifier": "math", "num_rollouts": 64}
+ENGINE = Path("recipes/engines/fsdp2.yaml")
 TOKENS = 320
 """Mean length of a problem with its solution."""
 
@@ -197,22 +197,29 @@ def plan(context: Context) -> Plan:
             trained = chosen.get("num_generations", 1) * 5 * 12_000
             costs = estimate(LLAMA_8B, H100, "fsdp2", micro_batch=8, tokens=TOKENS, examples=trained)
             assumption = f"{TOKENS} tokens an example; roll-outs and their engine's memory not counted"
-            runs.append(
-                PlannedRun(name, launch_command(chosen, folder, engine_file(output, "fsdp2")), costs, assumption)
-            )
-        samples = output / "shared" / f"samples-{name}"
-        afterwards.append(_sample_command(context, folder / "model", chosen["template"], longest, samples))
+            runs.append(PlannedRun(name, launch_command(chosen, folder, ENGINE), costs, assumption))
+        afterwards.append(_measure_command(context, name, folder, chosen["template"], longest))
+    shared = output / "shared"
     notes = [
         "GRPO starts from the base model, as in the paper; where that solves nothing, no step changes it",
-        "the samples are not read back into the table yet: passatn evaluate --samples … gives their pass@N",
+        "GRPO saves by epochs of optimizer steps, not of the problems that it has gone through (data_passes in "
+        f"{shared / 'run-GRPO' / 'metrics.jsonl'}), and ends before the fifth where it drops some: all are sampled",
+        f"table3: pass@N in {shared}/eval-*/checkpoint-*/results.json; fig3: counts of answers in answers.parquet "
+        f"beside it; fig4: discarded_candidates in {shared / 'run-DCOa-64' / 'metrics.jsonl'}. Nothing reads them yet",
     ]
-    return Plan(runs, afterwards, notes)
+    return Plan(runs, afterwards, notes if is_small else [*notes, f"{ENGINE} is that of the repository"])
 
 
-def _sample_command(context: Context, model: Path, template: str, longest: int, samples: Path) -> str:
-    """Verified samples of the test problems."""
+def _measure_command(context: Context, name: str, run: Path, template: str, longest: int) -> str:
+    """Verified samples of the test problems and pass@N after the epochs of table 3, of GRPO at every checkpoint."""
+    shared, step = context.workspace.output / "shared", '/"${checkpoint##*/}"'
+    samples, results = (f"{shlex.quote(str(shared / f'{kind}-{name}'))}{step}" for kind in ("samples", "eval"))
     file = context.data_file("math_test*.jsonl*")
-    data = ["--data", str(file)] if file else ["--data", "math", "--split", "test"]
-    words = ["passatn", "sample", "--model", str(model), *data, "--preset", "math", "--template", template]
-    words += ["--num-samples", "64", "--max-new-tokens", str(longest), "--verifier", "math", "--output", str(samples)]
-    return shlex.join(words)
+    data = shlex.join([*(["--data", str(file)] if file else ["--data", "math", "--split", "test"]), "--preset", "math"])
+    sampled = f"--template {template} --num-samples 64 --max-new-tokens {longest} --verifier math"
+    chosen = "" if name == "GRPO" else " | sed -n '1p;3p;5p'"
+    return (
+        f"ls -dv {shlex.quote(str(run / 'checkpoints'))}/checkpoint-*{chosen} | while read -r checkpoint; do "
+        f'passatn sample --model "$checkpoint" {data} {sampled} --output {samples} && '
+        f"passatn evaluate --samples {samples} {data} --ns {','.join(map(str, NS))} --output {results}; done"
+    )
