@@ -202,9 +202,6 @@ def check_inputs(spec: SweepSpec, folder: Path, inputs: dict[str, str] | None = 
     """Raise ConfigError if what the sweep was begun with has changed."""
     inputs = _inputs(spec) if inputs is None else inputs
     before = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
-    if not any(name.endswith("config.json") for name in before):
-        # Begun when weights were all that was digested of a model's folder: the rest cannot be compared.
-        inputs = {name: digest for name, digest in inputs.items() if name in before}
     if changed := sorted(name for name in before | inputs if before.get(name) != inputs.get(name)):
         raise ConfigError(f"{changed[0]} has changed since {folder} was begun: choose another --output")
 
