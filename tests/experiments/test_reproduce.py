@@ -206,6 +206,6 @@ def test_the_papers_numbers_are_whole():
     assert paper.TABLE_1.at("epoch 4", "pass@256") == 44.5
 
 
-def test_reasoning_at_a_larger_scale_is_refused_with_what_there_is(passatn, tmp_path):
-    error = passatn("reproduce", "table3", "--scale", "small", "--output", tmp_path / "out").error
+def test_reasoning_at_the_papers_scale_is_refused_with_what_there_is(passatn, tmp_path):
+    error = passatn("reproduce", "table3", "--scale", "paper", "--output", tmp_path / "out").error
     assert "--dry-run prints them" in error

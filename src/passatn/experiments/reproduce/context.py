@@ -63,3 +63,8 @@ class Context:
             names = ", ".join(path.name for path in found) or "none"
             raise ConfigError(f"--data-dir {self.data_dir}: expected one file {pattern}, found {names}")
         return found[0]
+
+    def math_data(self, split: str) -> tuple[str, str | None]:
+        """Where the problems of MATH are, and the split to take, if it is not a file of one."""
+        file = self.data_file(f"math_{split}*.jsonl*")
+        return ("math", split) if file is None else (str(file), None)

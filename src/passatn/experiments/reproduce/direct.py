@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from passatn.evaluate import Results
-from passatn.experiments import evaluation, finetune
+from passatn.experiments import evaluation
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.problems import EncodedProblems, encode, read_problems
-from passatn.experiments.progress import TrainingBar, make_progress
+from passatn.experiments.progress import make_progress
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.reproduce import mini_data
 from passatn.experiments.reproduce.context import Context
@@ -25,22 +25,9 @@ from passatn.experiments.reproduce.engines import write_engine
 from passatn.experiments.reproduce.identity import data_identity, model_identity
 from passatn.experiments.reproduce.plans import engine_file, launch_command
 from passatn.experiments.reproduce.recipes import DirectRecipe
+from passatn.experiments.reproduce.runs import Moment, moments_of, trained
 from passatn.experiments.run_directory import RunDirectory
 from passatn.sample.models import load_model, load_tokenizer
-
-RESUME_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The weights of a run at one time of training; epoch 0 is the base model."""
-
-    epoch: float
-    model: Path | str
-
-    @property
-    def label(self) -> str:
-        return f"epoch {self.epoch:g}"
 
 
 @dataclass(frozen=True)
@@ -60,9 +47,7 @@ class TrainedRun:
     @cached_property
     def moments(self) -> list[Moment]:
         """Its checkpoints, in order."""
-        folders = sorted(self.directory.checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
-        states = [json.loads((folder / "trainer_state.json").read_text()) for folder in folders]
-        return [Moment(round(s["epoch"], 2), folder) for s, folder in zip(states, folders, strict=True)]
+        return moments_of(self.directory)
 
 
 @dataclass
@@ -134,8 +119,8 @@ class Direct:
             file = self.context.data_file("aime*.jsonl*")
             return {"source": str(file or "aime"), "preset": "aime"}
         split = "test" if which == "test" else "train"
-        file = self.context.data_file(f"math_{split}*.jsonl*")
-        return {"source": str(file or "math"), "preset": "math", "split": None if file else split}
+        source, split_of_hub = self.context.math_data(split)
+        return {"source": source, "preset": "math", "split": split_of_hub}
 
     def source(self, which: str) -> str:
         """The data of `data(which)`, by their contents."""
@@ -183,24 +168,14 @@ class Direct:
 
     def run(self, n_passes: int) -> TrainedRun:
         """The finished training for this N; an unfinished one is resumed."""
+        settings, name = self.run_settings(n_passes), _objective(n_passes)
         directory = RunDirectory(self.run_folder(n_passes))
-        settings = self.run_settings(n_passes)
-        name = _objective(n_passes)
-        if directory.is_finished:
-            self.context.say(f"{name}: trained already")
-        elif self.context.scale == "paper":
+        if self.context.scale == "paper" and not directory.is_finished:
             config = engine_file(self.context.workspace.output, self.recipe.engine)
             write_engine(self.recipe.engine, config.parent)
             command = launch_command(settings, directory.path, config)
             raise ConfigError(f"{directory.path} is not there yet; on a machine with the GPUs run: {command}")
-        else:
-            self.context.say(f"{name}: training …")
-            self.context.workspace.note(f"run-{name}", self._run_recipe(n_passes))
-            _train(RunConfig.from_mapping(settings), directory, self.context.say)
-        # Only for resuming, and three quarters of the bytes.
-        for checkpoint in directory.checkpoints.glob("checkpoint-*"):
-            for file in RESUME_FILES:
-                (checkpoint / file).unlink(missing_ok=True)
+        directory = trained(self.context, name, f"run-{name}", settings, self._run_recipe(n_passes))
         return TrainedRun(name, n_passes, directory, self.base)
 
     def problems(self, which: str, tokenizer: Any) -> EncodedProblems:
@@ -282,15 +257,6 @@ def quarters(moments: Sequence[Moment]) -> list[Moment]:
     wanted = [end * part / 4 for part in (1, 2, 3, 4)]
     chosen = [min(moments, key=lambda moment: (abs(moment.epoch - epoch), moment.epoch)) for epoch in wanted]
     return list(dict.fromkeys(chosen))
-
-
-def _train(config: RunConfig, directory: RunDirectory, say: Callable[[str], None]) -> None:
-    bar = TrainingBar()
-    try:
-        with quiet_libraries():
-            finetune.train(config, directory, say, resume=directory.config.exists(), bar=bar)
-    finally:
-        bar.stop()
 
 
 def _objective(n_passes: int) -> str:

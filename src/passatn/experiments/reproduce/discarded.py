@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from passatn.experiments.config import ConfigError
-from passatn.experiments.reproduce import reasoning
+from passatn.experiments.reproduce import reasoning, reasoning_plan
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
 from passatn.experiments.reproduce.section import Section, Table
@@ -19,11 +19,12 @@ def recipe(context: Context) -> dict[str, Any]:
 
 
 def plan(context: Context) -> Plan:
-    return reasoning.plan(context)
+    return reasoning_plan.plan(context)
 
 
 def section(context: Context) -> Section:
-    arm = reasoning.trained_arms(context)["dcoa"]
+    arms = reasoning.trained_arms(context)
+    arm = arms["dcoa"]
     logged = [entry for entry in arm.record["log"] if KEYS[0] in entry]
     if not logged:
         raise ConfigError(f"{arm.file} has no logged steps of roll-outs: the run was shorter than one logging interval")
@@ -32,7 +33,7 @@ def section(context: Context) -> Section:
     rows = tuple((step, *(entry.get(key) for key in KEYS)) for step, entry in zip(steps, logged, strict=True))
     batch = arm.record["settings"]["batch_size"]
     return Section(
-        setting=reasoning.setting(context)
+        setting=reasoning.setting(context, arms)
         + f" Batches of {batch}; each number is the mean over the steps since the one before.",
         findings=[_finding(steps, discarded, arm.record["ended_early"])],
         tables=[Table("Per optimizer step.", ("step", "discarded", "share kept", "roll-outs", "mean p̂"), _shown(rows))],

@@ -11,9 +11,10 @@ from typing import Any
 
 from passatn.evaluate.by_rank import RankCalibration, calibration_by_rank
 from passatn.experiments.reproduce.context import Context
-from passatn.experiments.reproduce.direct import Direct, Moment, TrainedRun, quarters
+from passatn.experiments.reproduce.direct import Direct, TrainedRun, quarters
 from passatn.experiments.reproduce.plans import Plan, direct_plan
 from passatn.experiments.reproduce.recipes import direct_recipe
+from passatn.experiments.reproduce.runs import Moment
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.experiments.reproduce.words import setting_of
 from passatn.report.reproduce_plots import Line, plot_lines

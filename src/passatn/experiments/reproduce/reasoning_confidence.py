@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from passatn.evaluate.most_confident import SHARES, MostConfident, most_confident
-from passatn.experiments.reproduce import reasoning
+from passatn.experiments.reproduce import reasoning, reasoning_plan
+from passatn.experiments.reproduce.arm_record import ArmRecord
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
-from passatn.experiments.reproduce.reasoning import ArmRecord
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.report.reproduce_confidence import Confidences, plot_confidence_panels
 
@@ -24,13 +24,13 @@ def recipe(context: Context) -> dict[str, Any]:
 
 
 def plan(context: Context) -> Plan:
-    return reasoning.plan(context)
+    return reasoning_plan.plan(context)
 
 
 def section(context: Context) -> Section:
     arms = reasoning.trained_arms(context)
     return Section(
-        setting=reasoning.setting(context)
+        setting=reasoning.setting(context, arms)
         + " Confidence is the share of samples that end in the most frequent answer.",
         findings=[_finding(arms[kind]) for _, kind in PANELS],
         tables=[_table(arms)],

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from passatn.evaluate import pass_at_n_from_counts
-from passatn.experiments.reproduce import reasoning
+from passatn.experiments.reproduce import reasoning, reasoning_plan
+from passatn.experiments.reproduce.arm_record import ArmRecord
 from passatn.experiments.reproduce.context import Context
 from passatn.experiments.reproduce.plans import Plan
-from passatn.experiments.reproduce.reasoning import NS, ArmRecord
+from passatn.experiments.reproduce.reasoning_arms import NS
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.report.reproduce_plots import Line, plot_lines
 from passatn.report.theme import OTHERS
@@ -22,16 +23,15 @@ def recipe(context: Context) -> dict[str, Any]:
 
 
 def plan(context: Context) -> Plan:
-    return reasoning.plan(context)
+    return reasoning_plan.plan(context)
 
 
 def section(context: Context) -> Section:
     arms = reasoning.trained_arms(context)
     epochs = shown_epochs(arms)
-    warm = arms["grpo"].record["settings"]["warm_epochs"]
     return Section(
-        setting=reasoning.setting(context),
-        findings=_findings(arms, epochs[-1]),
+        setting=reasoning.setting(context, arms),
+        findings=_findings(arms),
         tables=[_table(arms, epochs)],
         csv={"table3.csv": _csv(arms)},
         pictures={"table3.png": lambda path: _plot(path, arms)},
@@ -43,7 +43,7 @@ def section(context: Context) -> Section:
             for arm in arms.values()
         },
         sources=[arm.file for arm in arms.values()],
-        missing=[f"GRPO at epoch {warm}: that is where it starts here."] if epochs[0] == warm else [],
+        missing=[line for kind in ORDER for line in _missing(arms[kind], epochs)],
     )
 
 
@@ -53,9 +53,15 @@ def shown_epochs(arms: Mapping[str, ArmRecord]) -> list[int]:
     return list(dict.fromkeys([epochs[0], epochs[len(epochs) // 2], epochs[-1]]))
 
 
+def _own_epochs(arms: Mapping[str, ArmRecord]) -> list[float]:
+    """Epochs at which an arm was evaluated and cross-entropy was not: GRPO's passes over the data are not whole."""
+    whole = {of["epoch"] for of in arms["ce"].evaluations}
+    return [of["epoch"] for arm in arms.values() for of in arm.evaluations if of["epoch"] not in whole]
+
+
 def _table(arms: Mapping[str, ArmRecord], epochs: list[int]) -> Table:
     rows: list[Any] = []
-    for epoch in epochs:
+    for epoch in sorted({*epochs, *_own_epochs(arms)}):
         for kind in ORDER:
             found = [of for of in arms[kind].evaluations if of["epoch"] == epoch]
             if not found:
@@ -71,13 +77,30 @@ def _table(arms: Mapping[str, ArmRecord], epochs: list[int]) -> Table:
     return Table(caption, ("", *(f"pass@{n}" for n in NS)), tuple(rows))
 
 
-def _findings(arms: Mapping[str, ArmRecord], epoch: int) -> list[str]:
+def _missing(arm: ArmRecord, epochs: list[int]) -> list[str]:
+    """A line if the arm was not evaluated at some of the epochs."""
+    there = [of["epoch"] for of in arm.evaluations]
+    lacking = [epoch for epoch in epochs if epoch not in there]
+    if not lacking:
+        return []
+    if arm.kind == "grpo" and lacking[0] == arm.record["settings"]["warm_epochs"]:
+        return [f"{arm.name} at epoch {lacking[0]}: that is where it starts here."]
+    where, instead = (", ".join(map(str, numbers)) for numbers in (lacking, there))
+    return [f"{arm.name} at epoch {where}: it was evaluated at epoch {instead}."]
+
+
+def _findings(arms: Mapping[str, ArmRecord]) -> list[str]:
     lines = []
+    last = arms["ce"].evaluations[-1]["epoch"]
     for n in NS:
-        values = {arm.name: arm.pass_at_n(arm.evaluations[-1], n) for arm in (arms[kind] for kind in ORDER)}
+        values = {}
+        for arm in (arms[kind] for kind in ORDER):
+            epoch = arm.evaluations[-1]["epoch"]
+            name = arm.name if epoch == last else f"{arm.name} (epoch {epoch})"
+            values[name] = arm.pass_at_n(arm.evaluations[-1], n)
         ordered = sorted(values, key=lambda name: -values[name])
         parts = ", ".join(f"{name} {100 * values[name]:.1f} %" for name in ordered)
-        lines.append(f"pass@{n} after epoch {epoch}, the highest first: {parts}.")
+        lines.append(f"pass@{n} after epoch {last}, the highest first: {parts}.")
     return lines
 
 
