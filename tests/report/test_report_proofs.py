@@ -11,6 +11,7 @@ from proof_runs import EVIL, make_proof_runs, search_record, theorem_name
 from browser import probe_page
 from passatn.coverage import pass_at_n
 from passatn.evaluate import Results
+from passatn.experiments import choices
 from passatn.experiments.proof_report import STEPS_FILE, budget_advice, proof_steps, read_proof_run
 from passatn.lean import LeanUnavailableError, embedded_lean
 from passatn.prove.record_files import RecordFiles
@@ -30,6 +31,14 @@ setTimeout(() => {
   kind.value = 'alone'; kind.dispatchEvent(new Event('change')); probe.filtered.alone = say();
 }, 100);
 </script>"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_resamples():
+    """The intervals of splits are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choices, "SPLIT_RESAMPLES", 5)
+        yield
 
 
 @pytest.fixture(scope="module")
