@@ -148,22 +148,22 @@ def judge(pool: Pool, steps: Ladder, n: int, *, test: Pool | None = None, seed: 
         by_fold: list[list[Split]] = []
         values = np.stack([test.covered(split) for split in final])
         resampled = bootstrap_means(values.T)
-        resplit = resampled[:0]
+        resplit = None
     else:
         by_fold, values, resampled, resplit = _cross_fit(pool, steps, scores, n, seed)
     titles = [(rung.label, rung.over) for rung in steps.rungs] + [(EVEN, steps.single), (SPLIT, steps.single)]
     judged = []
     for number, (split, (label, over)) in enumerate(zip(final, titles, strict=True)):
         agreeing = [chosen[number] == split for chosen in by_fold if number < len(steps.rungs)]
-        draws = resplit if number >= len(steps.rungs) and len(resplit) else resampled
+        few = resplit if number >= len(steps.rungs) else None
         judged.append(
             Judged(
                 label=label,
                 split=split,
                 curve=metric_curve("pass@N", values[number][:, None], [n]),
                 over=over,
-                gain=None if over is None else _gain(values, draws, number, over, n),
-                over_tuned=_gain(values, draws, number, steps.tuned, n),
+                gain=None if over is None else _gain(values, resampled, few, number, over, n),
+                over_tuned=_gain(values, resampled, few, number, steps.tuned, n),
                 agreement=sum(agreeing) / len(agreeing) if agreeing else None,
             )
         )
@@ -194,14 +194,16 @@ def folds(num_problems: int, seed: int = 0) -> list[NDArray[np.int64]]:
     return [np.sort(part) for part in np.array_split(order, min(MAX_FOLDS, num_problems))]
 
 
-def _gain(values: Array, resampled: Array, number: int, against: int, n: int) -> MetricCurve:
-    """Of one choice over another. values: `[choices, P]`; resampled: `[resamples, choices]` their means."""
+def _gain(values: Array, resampled: Array, few: Array | None, number: int, against: int, n: int) -> MetricCurve:
+    """Of one choice over another. values: `[choices, P]`; resampled, few: `[resamples, choices]` their means.
+
+    The interval is a percentile one; from `few` resamples, where they are given, the normal one.
+    """
     mean = float((values[number] - values[against]).mean())
-    gains = resampled[:, [number]] - resampled[:, [against]]
-    if len(gains) > SPLIT_RESAMPLES:
-        low, high = percentile_interval(gains, CONFIDENCE)
+    if few is None:
+        low, high = percentile_interval(resampled[:, [number]] - resampled[:, [against]], CONFIDENCE)
     else:
-        reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * gains.std(axis=0, ddof=1)
+        reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * (few[:, [number]] - few[:, [against]]).std(axis=0, ddof=1)
         low, high = mean - reach, mean + reach
     ends: tuple[list[float], list[float]] = low.tolist(), high.tolist()
     return MetricCurve("gain", (n,), (mean,), tuple(ends[0]), tuple(ends[1]), values.shape[1], is_fraction=False)
@@ -242,9 +244,7 @@ def _resplit(pool: Pool, steps: Ladder, scores: Array, parts: Sequence[NDArray[n
         for row in means:
             drawn = np.bincount(rng.integers(num_problems, size=num_problems), minlength=num_problems)
             for part, part_pool, rest in zip(parts, within, others, strict=True):
-                columns = np.repeat(rest, drawn[rest])
-                if not (len(columns) and drawn[part].any()):
-                    continue
+                columns = np.repeat(rest, drawn[rest]) if drawn[rest].any() else rest
                 chosen, _ = _choose(
                     pool.candidates, steps, scores[:, columns], pool.rates[:, columns], n, RESAMPLED_TOLERANCE
                 )
