@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from passatn.experiments.mistakes import on_one_line
 from passatn.experiments.options import (
     EngineOptions,
     EvaluationOptions,
@@ -855,25 +855,13 @@ def _stderr(line: str) -> None:
     Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
 
 
-def _is_plain(error: Exception) -> bool:
-    """Whether one line says it all; of RuntimeErrors, which may be anybody's, only those that engines raise."""
-    from passatn.sample.engine import EngineError
-
-    return isinstance(error, EngineError) or not isinstance(error, RuntimeError)
-
-
 def main() -> None:
     """Entry point: a mistake of the user's is one line on stderr and exit code 1, never a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Read when torch is first imported: threads that wait by spinning slow a small model tenfold on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
+    with on_one_line():
         app()
-    except (ValueError, OSError, ImportError, RuntimeError, yaml.YAMLError) as error:
-        if os.environ.get("PASSATN_TRACEBACK") or not _is_plain(error):
-            raise
-        _stderr(f"error: {' '.join(str(error).split())}")
-        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from transformers import TrainerCallback
 from passatn.evaluate import Results, write_atomically
 from passatn.experiments import finetune, proving
 from passatn.experiments.config import ConfigError, RunConfig
+from passatn.experiments.mistakes import about
 from passatn.experiments.options import EngineOptions
 from passatn.experiments.proving_options import SearchOptions, TheoremOptions
 from passatn.experiments.run_directory import RunDirectory
@@ -42,7 +43,7 @@ from passatn.prove.record_files import read_records
 from passatn.prove.records import SearchRecord, merge
 from passatn.prove.theorem import theorems_of
 from passatn.sample.engine import EngineError
-from passatn.tasks import Problem, ProblemError, load_problems
+from passatn.tasks import Problem, load_problems
 
 Say = Callable[[str], None]
 _SPEED = ("num_samples", "lean_workers", "in_flight", "batch_size", "shard")
@@ -156,7 +157,7 @@ class _BaseData:
 
     def steps(self, lean: LeanPool) -> list[Problem]:
         if self._theorems is not None:
-            with _named(self._theorems.source):
+            with about(self._theorems.source):
                 return known_steps(lean, self._theorems)
         recipe = RunConfig.from_mapping(self._config.recipe)
         rows = load_problems(
@@ -301,22 +302,13 @@ def _check(config: ExpertConfig) -> None:
 def _goals(path: str) -> dict[str, tuple[str, ...]]:
     """By name what is to be proved: the words of header and statement, without the name that the statement gives."""
     problems = load_problems(path)
-    with _named(path):
+    with about(path):
         return {theorem.name: _words(theorem.goal) for theorem in theorems_of(problems)}
 
 
 def _words(goal: Goal) -> tuple[str, ...]:
     rest = goal.statement.lstrip().removeprefix("theorem").lstrip().removeprefix(theorem_name(goal.statement))
     return (*goal.header.split(), "theorem", *rest.split())
-
-
-@contextmanager
-def _named(path: str) -> Iterator[None]:
-    """What is wrong with a theorem, with the file that it is in."""
-    try:
-        yield
-    except ProblemError as error:
-        raise ProblemError(f"{path}: {error}") from None
 
 
 @contextmanager

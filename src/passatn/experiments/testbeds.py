@@ -48,10 +48,10 @@ from passatn.evaluate import write_atomically
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError, RunConfig
 from passatn.experiments.mini_theorems import say
+from passatn.experiments.mistakes import about, on_one_line
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.small_models import byte_pairs, small_llama
-from passatn.experiments.sweep.mistakes import about, on_one_line
 from passatn.sample.models import load_tokenizer
 from passatn.tasks import Problem, load_problems, mini_programs
 from passatn.tasks.mini_math import Split, build_tokenizer, sample_problems

@@ -12,8 +12,8 @@ import numpy as np
 
 from passatn.coverage import coverage
 from passatn.experiments.config import ConfigError
+from passatn.experiments.mistakes import about, from_one, on_one_line
 from passatn.experiments.seed_tables import markdown
-from passatn.experiments.sweep.mistakes import about, from_one, on_one_line
 from passatn.experiments.sweep.summary import read_results
 
 

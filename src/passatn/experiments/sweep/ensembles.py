@@ -19,8 +19,8 @@ import numpy as np
 
 from passatn.coverage import coverage
 from passatn.evaluate.repeats import compare_repeats
+from passatn.experiments.mistakes import about, from_one, on_one_line
 from passatn.experiments.seed_tables import markdown, paired_cell
-from passatn.experiments.sweep.mistakes import about, from_one, on_one_line
 from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from passatn.experiments.config import ConfigError
+from passatn.experiments.mistakes import on_one_line
 from passatn.experiments.seed_tables import markdown
-from passatn.experiments.sweep.mistakes import on_one_line
 from passatn.experiments.sweep.summary import read_results
 from passatn.experiments.sweep.training import Array
 from passatn.report.plots import save_png, themed_figure

@@ -23,13 +23,13 @@ from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError, RunConfig, parse_ns
+from passatn.experiments.mistakes import from_one, on_one_line
 from passatn.experiments.problems import encode, overlap_notice, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
 from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, spread_cells
 from passatn.experiments.sweep.again import Source, find_sources, repeat
 from passatn.experiments.sweep.finals import LEAST_LOG_P
-from passatn.experiments.sweep.mistakes import from_one, on_one_line
 from passatn.experiments.sweep.training import Array, remove_weights, say_nothing
 from passatn.experiments.training_parts import weight_dtype
 from passatn.sample import score_problems

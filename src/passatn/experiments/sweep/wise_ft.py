@@ -27,6 +27,7 @@ from passatn.evaluate import write_atomically
 from passatn.evaluate.repeats import compare_repeats
 from passatn.experiments import finetune
 from passatn.experiments.config import ConfigError, RunConfig
+from passatn.experiments.mistakes import from_one, on_one_line
 from passatn.experiments.problems import EncodedProblems, encode, read_problems
 from passatn.experiments.quiet import quiet_libraries
 from passatn.experiments.run_directory import RunDirectory
@@ -34,7 +35,6 @@ from passatn.experiments.seed_tables import markdown, paired_cell, points_cell, 
 from passatn.experiments.sweep.again import Source, find_sources, repeat
 from passatn.experiments.sweep.command import INPUTS_FILE, SPEC_FILE
 from passatn.experiments.sweep.finals import LEAST_LOG_P
-from passatn.experiments.sweep.mistakes import from_one, on_one_line
 from passatn.experiments.sweep.spec import SweepSpec, read_spec
 from passatn.experiments.sweep.training import Array, remove_weights, say_nothing, step_of
 from passatn.experiments.training_parts import weight_dtype
