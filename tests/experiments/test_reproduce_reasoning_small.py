@@ -67,6 +67,22 @@ class HandMade:
         pass
 
 
+def test_test_problems_that_cannot_be_used_are_noticed_before_the_training(places, tmp_path):
+    shutil.copytree(places[1], tmp_path / "data")
+    (tmp_path / "data" / "math_test_3.jsonl").write_text("")
+    said = []
+    with pytest.raises(ValueError, match=r"math_test_3\.jsonl"):
+        reproduce(context_of((places[0], tmp_path / "data"), tmp_path / "out", said=said))
+    assert said == []
+
+
+def test_what_is_refused_leaves_nothing(places, tmp_path):
+    refused = Context("table3", "paper", Workspace(tmp_path / "out", print))
+    with pytest.raises(ValueError, match="at scale paper has commands"):
+        reproduce(refused)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_arm_is_made_of_a_store_and_of_logged_steps(places, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "open_engine", lambda options, spec: HandMade())
     stages = Reasoning(context_of(places, tmp_path))

@@ -47,8 +47,9 @@ def reproduce(context: Context) -> dict[str, Any]:
     """
     entry = find(context.name)
     module = importlib.import_module(entry.module)
-    context.workspace.open({"scale": context.scale, "quick": context.quick})
+    # First, as it refuses what cannot run.
     recipe = json.loads(json.dumps(module.recipe(context)))
+    context.workspace.open({"scale": context.scale, "quick": context.quick})
     before = _stored(context.folder / "results.json")
     if before is not None and before["recipe"] == recipe:
         context.say(f"{context.name} is finished already: {context.folder}")

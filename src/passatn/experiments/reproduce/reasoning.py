@@ -57,6 +57,7 @@ def trained_arms(context: Context) -> dict[str, ArmRecord]:
     """All three, by kind; those that are missing are run, one file each."""
     if context.scale == "small":
         stages = Reasoning(context)
+        stages.check()
         return {kind: stages.arm(name) for name, kind in KINDS.items()}
     folder = context.workspace.path("reasoning", recipe(context))
     torch.set_num_threads(1)

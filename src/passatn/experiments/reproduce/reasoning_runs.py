@@ -93,6 +93,11 @@ class Reasoning:
         """The finished training of an arm; an unfinished one is resumed."""
         return trained(self.context, name, f"run-reasoning-{name}", self.settings[name], self._run_recipe(name))
 
+    def check(self) -> None:
+        """Raise in one line if the test problems cannot be used, which else comes to light after the training."""
+        base = self.settings["CE"]
+        self._prompts(base["model"], base["template"])
+
     def arm(self, name: str) -> ArmRecord:
         """An arm with its counts; what is missing is trained and sampled."""
         run = self.run(name)
@@ -159,7 +164,7 @@ class Reasoning:
         )
         return {"test_num_correct": [int(row.num_correct or 0) for row in results.problems]} | most_frequent(answers)
 
-    def _prompts(self, model: Path, template: str) -> PromptedProblems:
+    def _prompts(self, model: Path | str, template: str) -> PromptedProblems:
         source, split = self.context.math_data("test")
         config = RunConfig(preset="math", template=template, skip_bad_rows=True)
         with quiet_libraries():
