@@ -54,6 +54,14 @@ def test_tables_1_and_5_share_one_run(places):
     assert results.ids == [f"a{i}" for i in range(5)]
 
 
+def test_other_problems_that_cannot_be_used_are_noticed_before_the_training(places, tmp_path):
+    data = shutil.copytree(places[1], tmp_path / "data")
+    (data / "aime24.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"aime24\.jsonl"):
+        record_of((places[0], data, tmp_path / "out"), "table5")
+    assert not list((tmp_path / "out").glob("shared/run-*"))
+
+
 def test_levels_are_those_of_the_data_and_training_examples_stand_in_where_none_is_left(places):
     record = record_of(places, "fig5")
     assert list(record["ours"]["epoch 0"]) == ["level 1", "level 2", "level 3"]

@@ -16,6 +16,7 @@ from passatn.experiments.reproduce.recipes import DirectRecipe, direct_recipe
 from passatn.experiments.reproduce.section import Section, Table
 from passatn.experiments.reproduce.words import setting_of
 from passatn.report.reproduce_plots import Line, plot_lines
+from passatn.sample.models import load_tokenizer
 
 SHOWN_NS = (1, 16, 256, 4096)
 
@@ -32,8 +33,10 @@ def plan(context: Context) -> Plan:
 
 def section(context: Context) -> Section:
     stages = Direct(context, _recipe(context), large=context.name == "table4")
-    run = stages.run(1)
     which = _problems(context)
+    if which != "test":  # which the training reads; of others it should not come to light after it
+        stages.problems(which, load_tokenizer(str(stages.base)))
+    run = stages.run(1)
     history, sources = _history(stages, run, which)
     epochs = [float(results.run["epoch"]) for results in history]
     values = {n: [results.pass_at_n[0].at(n) for results in history] for n in SHOWN_NS}
